@@ -1,0 +1,90 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/secret.h"
+
+namespace pondpilot::config {
+
+enum class DatabaseKind { kPostgres, kMysql, kSqlite };
+
+// "postgres", "mysql", "sqlite".
+std::string_view ToString(DatabaseKind kind);
+
+// Where a PostgreSQL or MySQL database is, taken apart from its connection string.
+struct ServerTarget {
+  std::string host;
+  uint16_t port = 0;
+  std::string database;
+  std::string user;
+  base::Secret password;
+  std::map<std::string, std::string> options;  // the query part, from a closed list per kind
+};
+
+struct AttachedDatabase {
+  std::string alias;
+  DatabaseKind kind = DatabaseKind::kPostgres;
+  bool read_only = true;
+  // Exactly one of the three is set.
+  std::optional<ServerTarget> server;      // postgres, mysql
+  std::optional<std::string> sqlite_path;  // absolute, as the proxy's configuration says it
+  std::optional<std::string> unavailable;  // a sentence that says why and what to do
+};
+
+struct Config {
+  struct Server {
+    uint16_t port = 8080;
+    uint16_t grpc_port = 8081;
+    std::string host = "0.0.0.0";
+  } server;
+
+  struct Containers {
+    std::string image = "ghcr.io/pondpilot/sqlflite:latest";
+    std::chrono::milliseconds idle_timeout = std::chrono::minutes(5);
+    uint64_t memory_limit_bytes = 512ull << 20;
+    double cpu_limit = 0.5;
+    uint32_t max_per_host = 100;
+    std::string network = "bridge";
+    // Ours. How long a worker may take from launch to ready.
+    std::chrono::milliseconds start_timeout = std::chrono::seconds(60);
+    // Ours. Sets apart the workers of several proxies on one engine; empty: derived from the proxy's own container.
+    std::string instance;
+    // Ours. The engine's socket.
+    std::string docker_socket = "/var/run/docker.sock";
+  } containers;
+
+  struct DuckDb {
+    std::vector<std::string> extensions;
+    std::vector<AttachedDatabase> attached_databases;
+  } duckdb;
+
+  struct Security {
+    struct RateLimit {
+      uint32_t requests_per_minute = 100;
+      uint32_t burst_size = 200;
+    } rate_limit;
+    bool demo_tokens = true;                        // ours
+    std::vector<std::string> cors_allowed_origins;  // ours; "*" allows any
+    base::Secret jwt_secret;                        // JWT_SECRET only
+  } security;
+
+  struct Ai {
+    base::Secret claude_api_key;
+    base::Secret openai_api_key;
+    std::string claude_base_url = "https://api.anthropic.com";
+    std::string openai_base_url = "https://api.openai.com/v1";
+    std::string default_model = "claude-sonnet-4-20250514";
+  } ai;
+
+  struct Log {
+    std::string level = "info";  // ours: debug, info, warn, error
+  } log;
+};
+
+}  // namespace pondpilot::config

@@ -1,0 +1,105 @@
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/secret.h"
+#include "proxy/fleet/worker_control.h"
+#include "proxy/launch/launcher.h"
+
+namespace pondpilot::proxy::fleet {
+
+struct FleetOptions {
+  std::chrono::milliseconds idle_timeout{std::chrono::minutes(5)};
+  std::chrono::milliseconds start_timeout{std::chrono::seconds(60)};
+  std::chrono::milliseconds stop_grace{std::chrono::seconds(5)};
+  std::chrono::milliseconds heartbeat{std::chrono::seconds(5)};
+  uint32_t max_workers = 100;
+  size_t max_waiters = 1000;  // callers waiting for a worker, over all users
+  uint64_t memory_limit_bytes = 0;
+  double cpu_limit = 0;
+  std::vector<std::string> sqlite_paths;
+  base::Secret token_key;  // worker tokens are HMACs under it
+};
+
+// A ready worker as the relay sees it. Shared by the fleet and the leases on it.
+struct Worker {
+  std::string worker_id;
+  std::string user_id;
+  std::string handle;
+  base::Secret token;
+  std::shared_ptr<grpc::Channel> channel;
+};
+
+class Fleet;
+
+// While it lives, its worker is in use and not reaped. Move-only; may outlive nothing but the Fleet.
+class WorkerLease {
+ public:
+  WorkerLease() = default;
+  WorkerLease(WorkerLease&& other) noexcept;
+  WorkerLease& operator=(WorkerLease&& other) noexcept;
+  ~WorkerLease();
+
+  const Worker& worker() const { return *worker_; }
+  explicit operator bool() const { return worker_ != nullptr; }
+  // The worker did not answer as a living one does: have it looked at now instead of at the next heartbeat.
+  void ReportTrouble();
+  // Why the worker is gone, when it is known to be: a sentence for the user ("… ran out of memory …"). Empty while
+  // it lives or nothing is known.
+  std::string DeathReason() const;
+
+ private:
+  friend class Fleet;
+  WorkerLease(std::shared_ptr<Fleet> fleet, std::shared_ptr<const Worker> worker);
+
+  std::shared_ptr<Fleet> fleet_;
+  std::shared_ptr<const Worker> worker_;
+};
+
+struct FleetCounts {
+  uint64_t active = 0;  // starting or ready
+  uint64_t total_spawned = 0;
+  uint64_t total_stopped = 0;
+};
+
+// Who has which worker: one per user, however many ask. Thread-safe; background work runs on the executor given.
+class Fleet : public std::enable_shared_from_this<Fleet> {
+ public:
+  using AcquireCallback = std::move_only_function<void(base::Result<WorkerLease>)>;
+
+  // Everything referred to must outlive the fleet.
+  static std::shared_ptr<Fleet> Create(boost::asio::any_io_executor executor, FleetOptions options,
+                                       launch::Launcher& launcher, WorkerControlFactory& controls,
+                                       const base::Clock& clock);
+  ~Fleet();
+
+  // The user's worker. A ready one is given by `done` before Acquire returns; else `done` runs later, on the fleet's
+  // executor, exactly once, at the latest at `deadline` (kDeadlineExceeded). At the cap, when no idle worker can be
+  // stopped for this user: kResourceExhausted with retry_after. Start failures: kUnavailable.
+  void Acquire(const std::string& user_id, base::Clock::Steady deadline, AcquireCallback done);
+
+  FleetCounts Counts() const;
+  // The last known state of every configured attachment, from the worker asked last; empty before the first.
+  std::vector<AttachmentState> LastAttachmentStates() const;
+
+  // No more workers from now on (Acquire: kUnavailable); stops all of them and returns when they are gone.
+  boost::asio::awaitable<void> Shutdown();
+
+ private:
+  friend class WorkerLease;
+  struct State;
+  Fleet(boost::asio::any_io_executor executor, FleetOptions options, launch::Launcher& launcher,
+        WorkerControlFactory& controls, const base::Clock& clock);
+
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace pondpilot::proxy::fleet
