@@ -53,7 +53,8 @@ struct Config {
     std::string network = "bridge";
     // Ours. How long a worker may take from launch to ready.
     std::chrono::milliseconds start_timeout = std::chrono::seconds(60);
-    // Ours. Sets apart the workers of several proxies on one engine; empty: derived from the proxy's own container.
+    // Ours. Sets apart the workers of several proxies on one engine; empty: derived from the proxy's own
+    // container.
     std::string instance;
     // Ours. The engine's socket.
     std::string docker_socket = "/var/run/docker.sock";
