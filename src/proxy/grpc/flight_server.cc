@@ -1,0 +1,97 @@
+#include "proxy/grpc/flight_server.h"
+
+#include <grpc/grpc.h>
+#include <grpcpp/generic/async_generic_service.h>
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+
+#include <algorithm>
+#include <thread>
+#include <vector>
+
+#include "proxy/grpc/completion_loop.h"
+#include "proxy/grpc/relay_call.h"
+
+namespace pondpilot::proxy::grpc {
+namespace {
+
+// A token of 64 KiB with its cookies fits; gRPC's own default of 8 KiB is too small for big tokens.
+constexpr int kMaxMetadataBytes = 256 << 10;
+
+// A dead client is noticed after this much silence plus the timeout.
+constexpr int kKeepaliveMs = 20'000;
+constexpr int kKeepaliveTimeoutMs = 10'000;
+
+// Calls that one connection may have open at once; a browser or a BI tool needs a few dozen.
+constexpr int kMaxStreamsPerConnection = 1000;
+
+// More loops than cores gain nothing: the relay's work is moving bytes.
+unsigned LoopCount() { return std::clamp(std::thread::hardware_concurrency(), 1u, 8u); }
+
+}  // namespace
+
+struct FlightServer::State {
+  RelayServices services;
+  LiveCalls live;
+  ::grpc::AsyncGenericService service;
+  std::vector<std::unique_ptr<CompletionLoop>> loops;
+  std::unique_ptr<::grpc::Server> server;
+  int port = 0;
+  bool shut_down = false;
+};
+
+base::Result<std::unique_ptr<FlightServer>> FlightServer::Start(const std::string& host, uint16_t port,
+                                                                RelayServices services) {
+  auto state = std::make_unique<State>();
+  state->services = std::move(services);
+  ::grpc::ServerBuilder builder;
+  const bool ipv6 = host.find(':') != std::string::npos;
+  const std::string address = (ipv6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+  builder.AddListeningPort(address, ::grpc::InsecureServerCredentials(), &state->port);
+  builder.SetMaxReceiveMessageSize(-1);
+  builder.SetMaxSendMessageSize(-1);
+  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
+  builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreamsPerConnection);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 5'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  // Two proxies must not share a port by accident and each get half of the calls.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.RegisterAsyncGenericService(&state->service);
+  for (unsigned i = 0; i < LoopCount(); ++i) {
+    state->loops.push_back(std::make_unique<CompletionLoop>(builder.AddCompletionQueue()));
+  }
+  state->server = builder.BuildAndStart();
+  if (!state->server || state->port == 0) {
+    return base::Fail(base::ErrorCode::kUnavailable,
+                      "The gRPC port " + address +
+                          " can't be opened: it is taken, or the address is not this machine's. Set server.grpc_port "
+                          "(GRPC_PORT) to a free port or end the process that holds it.");
+  }
+  for (const auto& loop : state->loops) {
+    RelayCall::Await(state->service, *loop, state->services, state->live);
+    loop->Start();
+  }
+  return std::unique_ptr<FlightServer>(new FlightServer(std::move(state)));
+}
+
+FlightServer::FlightServer(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+FlightServer::~FlightServer() {
+  Shutdown(std::chrono::milliseconds(0));
+  // Each call has a bound: the fleet answers by its deadline, the worker by its cancellation.
+  state_->live.AwaitNone();
+  for (const auto& loop : state_->loops) loop->Stop();
+}
+
+uint16_t FlightServer::port() const { return static_cast<uint16_t>(state_->port); }
+
+void FlightServer::Shutdown(std::chrono::milliseconds grace) {
+  if (state_->shut_down) return;
+  state_->shut_down = true;
+  state_->server->Shutdown(std::chrono::system_clock::now() + grace);
+}
+
+}  // namespace pondpilot::proxy::grpc

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "proxy/auth/principal.h"
+#include "proxy/auth/token_verifier.h"
+#include "proxy/fleet/fleet.h"
+
+namespace pondpilot::proxy::grpc {
+
+// What the relay needs from the rest of the proxy. All must outlive the server.
+struct RelayServices {
+  const auth::TokenVerifier* verifier = nullptr;
+  // Takes one request from the caller's budget. Called on relay threads.
+  std::function<base::Result<void>(const auth::Principal&)> admit;
+  std::shared_ptr<fleet::Fleet> fleet;
+  const base::Clock* clock = nullptr;
+  // How long a call may wait for its worker when the client has set no deadline.
+  std::chrono::milliseconds worker_wait{std::chrono::seconds(60)};
+};
+
+// The gRPC port: authenticates every Flight call and relays it to the caller's worker as opaque bytes.
+class FlightServer {
+ public:
+  // Binds `host`:`port` (0: any free one). The error says what to do when it is taken.
+  static base::Result<std::unique_ptr<FlightServer>> Start(const std::string& host, uint16_t port, RelayServices services);
+  ~FlightServer();
+  FlightServer(const FlightServer&) = delete;
+  FlightServer& operator=(const FlightServer&) = delete;
+
+  uint16_t port() const;
+
+  // Takes no new calls; those under way may end until `grace` has passed, then they are cancelled. Returns when all
+  // have ended. Idempotent.
+  void Shutdown(std::chrono::milliseconds grace);
+
+ private:
+  struct State;
+  explicit FlightServer(std::unique_ptr<State> state);
+
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace pondpilot::proxy::grpc

@@ -1,0 +1,427 @@
+#include "proxy/grpc/relay_call.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/secret.h"
+#include "contract/names.h"
+#include "proxy/grpc/metadata.h"
+#include "proxy/grpc/status.h"
+#include "telemetry/log.h"
+
+namespace pondpilot::proxy::grpc {
+namespace {
+
+using base::ErrorCode;
+
+// A client that has opened a call must send its first message within this time.
+constexpr std::chrono::seconds kFirstMessageWait(30);
+
+// After a half-close: how long to look whether it was a reset in truth. Both reach us as "no more messages", a reset
+// with a cancellation right behind it, and half an upload must not look like a whole one to the worker.
+constexpr std::chrono::milliseconds kHalfCloseSettle(2);
+
+// When a worker broke off, its exit is usually known a moment later.
+constexpr std::chrono::milliseconds kVerdictTick(25);
+constexpr int kVerdictTicks = 32;
+
+std::string_view View(const ::grpc::string_ref& text) { return {text.data(), text.size()}; }
+
+// Names a client's connection to the worker. The peer's address is unique while the connection lives; the key makes
+// the name say nothing and lets nobody guess it.
+std::string ConnectionName(const std::string& peer) {
+  static const base::Secret key(base::RandomHex(32));
+  return base::HmacSha256Hex(key, peer).substr(0, 32);
+}
+
+}  // namespace
+
+void RelayCall::Step::Fire(bool ok) {
+  RelayCall* call = call_;
+  (call->*action_)(ok);
+  if (--call->pending_ == 0) delete call;
+}
+
+void RelayCall::Buffer::Push(::grpc::ByteBuffer&& message) {
+  messages_[(first_ + size_) % messages_.size()].Swap(&message);
+  ++size_;
+}
+
+void RelayCall::Buffer::Pop() {
+  messages_[first_].Clear();
+  first_ = (first_ + 1) % messages_.size();
+  --size_;
+}
+
+void LiveCalls::Enter() {
+  const std::lock_guard lock(mutex_);
+  ++count_;
+}
+
+void LiveCalls::Leave() {
+  const std::lock_guard lock(mutex_);
+  // Under the lock: once AwaitNone has returned, this object may be gone.
+  if (--count_ == 0) none_.notify_all();
+}
+
+void LiveCalls::AwaitNone() {
+  std::unique_lock lock(mutex_);
+  none_.wait(lock, [this] { return count_ == 0; });
+}
+
+void RelayCall::Await(::grpc::AsyncGenericService& service, CompletionLoop& loop, const RelayServices& services,
+                      LiveCalls& live) {
+  auto* call = new RelayCall(service, loop, services, live);  // freed by its last Step
+  service.RequestCall(&call->server_context_, &call->client_, loop.queue(), loop.queue(),
+                      call->Pending(call->arrived_));
+}
+
+RelayCall::RelayCall(::grpc::AsyncGenericService& service, CompletionLoop& loop, const RelayServices& services,
+                     LiveCalls& live)
+    : service_(service), loop_(loop), services_(services), live_(live), client_(&server_context_) {
+  live_.Enter();
+  // Its tag comes only for a call that has arrived; it is counted there.
+  server_context_.AsyncNotifyWhenDone(&client_done_);
+}
+
+RelayCall::~RelayCall() { live_.Leave(); }
+
+void* RelayCall::Pending(Step& step) {
+  ++pending_;
+  return &step;
+}
+
+// ---- Arrival
+
+void RelayCall::OnArrived(bool ok) {
+  if (!ok) return;  // the server shuts down
+  ++pending_;       // client_done_
+  Await(service_, loop_, services_, live_);
+  arrived_at_ = services_.clock->Now();
+  request_id_ = RequestId(server_context_.client_metadata());
+  server_context_.AddInitialMetadata(contract::kRequestIdHeader, request_id_);
+  method_ = FindMethod(server_context_.method());
+  if (method_ == nullptr) {
+    FinishError({ErrorCode::kUnimplemented,
+                 "This port serves Arrow Flight and Flight SQL only (arrow.flight.protocol.FlightService).", "", {}});
+    return;
+  }
+  Authenticate();
+}
+
+void RelayCall::OnClientDone(bool) {
+  if (!server_context_.IsCancelled()) return;
+  client_gone_ = true;
+  if (upstream_started_) upstream_context_.TryCancel();
+  if (half_close_alarm_) half_close_alarm_->Cancel();
+  if (verdict_alarm_) verdict_alarm_->Cancel();
+}
+
+void RelayCall::Authenticate() {
+  bool repeated = false;
+  const std::string_view header = SingleValue(server_context_.client_metadata(), "authorization", &repeated);
+  base::Result<auth::Principal> principal =
+      repeated ? base::Fail(ErrorCode::kUnauthenticated,
+                            "More than one authorization header was sent; send exactly one.")
+               : services_.verifier->VerifyAuthorization(header);
+  if (!principal) return FinishError(principal.error());
+  principal_ = std::move(*principal);
+  if (method_->counted) {
+    if (const base::Result<void> admitted = services_.admit(principal_); !admitted) {
+      if (admitted.error().retry_after) {
+        // gRPC's own name for "how long to wait" (gRFC A6).
+        server_context_.AddTrailingMetadata("grpc-retry-pushback-ms",
+                                            std::to_string(admitted.error().retry_after->count()));
+      }
+      return FinishError(admitted.error());
+    }
+  }
+  switch (method_->flow) {
+    case Flow::kHandshake: {
+      // The token that was checked is the token to go on with, whether it came as Bearer or as Basic's password.
+      const base::Result<std::string> bearer = services_.verifier->BearerOf(header);
+      if (!bearer) return FinishError(bearer.error());
+      server_context_.AddInitialMetadata("authorization", "Bearer " + *bearer);
+      return Finish(::grpc::Status::OK);
+    }
+    case Flow::kUnary:
+    case Flow::kServerStream:
+      first_message_alarm_.emplace();
+      first_message_alarm_->Set(loop_.queue(), std::chrono::system_clock::now() + kFirstMessageWait,
+                                Pending(first_message_deadline_));
+      client_.Read(&request_, Pending(first_message_));
+      return;
+    case Flow::kBidi:
+      AcquireWorker();
+      return;
+  }
+}
+
+void RelayCall::OnFirstMessage(bool ok) {
+  first_message_read_ = true;
+  first_message_alarm_->Cancel();
+  if (ok) return AcquireWorker();
+  FinishError({ErrorCode::kInvalidArgument, "The call ended without a request message.", "", {}});
+}
+
+void RelayCall::OnFirstMessageDeadline(bool) {
+  if (!first_message_read_) server_context_.TryCancel();
+}
+
+void RelayCall::AcquireWorker() {
+  if (client_gone_) return Finish(::grpc::Status::CANCELLED);
+  const auto wall_now = std::chrono::system_clock::now();
+  const auto left = std::min<std::chrono::nanoseconds>(server_context_.deadline() - wall_now, services_.worker_wait);
+  handover_ = std::make_shared<Handover>();
+  ++pending_;  // the fleet's callback, which fires worker_alarm_ unless it came while we were still asking
+  services_.fleet->Acquire(
+      principal_.user_id, services_.clock->Now() + std::chrono::duration_cast<base::Clock::Steady::duration>(left),
+      [handover = handover_, queue = loop_.queue(), tag = &worker_alarm_](base::Result<fleet::WorkerLease> result) {
+        handover->result.emplace(std::move(result));
+        if (handover->first_passed.exchange(true)) {
+          handover->alarm.emplace();
+          handover->alarm->Set(queue, std::chrono::system_clock::time_point(), tag);
+        }
+      });
+  if (handover_->first_passed.exchange(true)) {
+    OnWorker();
+    --pending_;  // never the last: the step that brought us here is still counted
+  }
+}
+
+void RelayCall::OnWorkerAlarm(bool) { OnWorker(); }
+
+void RelayCall::OnWorker() {
+  base::Result<fleet::WorkerLease> result = std::move(*handover_->result);
+  handover_.reset();
+  if (!result) {
+    if (result.error().retry_after) {
+      server_context_.AddTrailingMetadata("grpc-retry-pushback-ms",
+                                          std::to_string(result.error().retry_after->count()));
+    }
+    return FinishError(result.error());
+  }
+  lease_ = std::move(*result);
+  if (client_gone_) return Finish(::grpc::Status::CANCELLED);
+  PrepareUpstream();
+  switch (method_->flow) {
+    case Flow::kUnary:
+      return StartUnary();
+    case Flow::kServerStream:
+      return StartServerStream();
+    case Flow::kBidi:
+      return StartBidi();
+    case Flow::kHandshake:
+      return;
+  }
+}
+
+// ---- Towards the worker
+
+void RelayCall::PrepareUpstream() {
+  for (const auto& [key, value] : server_context_.client_metadata()) {
+    if (PassesToWorker(View(key))) {
+      upstream_context_.AddMetadata(std::string(View(key)), std::string(View(value)));
+    }
+  }
+  upstream_context_.AddMetadata(contract::kWorkerTokenHeader, lease_.worker().token.Reveal());
+  upstream_context_.AddMetadata(contract::kConnectionHeader, ConnectionName(server_context_.peer()));
+  upstream_context_.AddMetadata(contract::kRequestIdHeader, request_id_);
+  upstream_context_.set_deadline(server_context_.deadline());
+  stub_.emplace(lease_.worker().channel);
+  upstream_started_ = true;
+}
+
+void RelayCall::StartUnary() {
+  unary_ = stub_->PrepareUnaryCall(&upstream_context_, server_context_.method(), request_, loop_.queue());
+  unary_->StartCall();
+  unary_->Finish(&reply_, &upstream_status_, Pending(upstream_finish_));
+}
+
+void RelayCall::StartServerStream() {
+  upstream_ = stub_->PrepareCall(&upstream_context_, server_context_.method(), loop_.queue());
+  // Corked: the metadata leave with the request, and no event comes for them.
+  upstream_context_.set_initial_metadata_corked(true);
+  upstream_->StartCall(nullptr);
+  upstream_->WriteLast(request_, ::grpc::WriteOptions(), Pending(request_written_));
+  ReadUpstream();
+}
+
+void RelayCall::StartBidi() {
+  upstream_ = stub_->PrepareCall(&upstream_context_, server_context_.method(), loop_.queue());
+  upstream_->StartCall(Pending(upstream_started_step_));
+}
+
+void RelayCall::OnUpstreamStarted(bool ok) {
+  ReadUpstream();  // also when it failed: the read's failure leads to the status
+  if (ok) ReadClient();
+}
+
+void RelayCall::OnRequestWritten(bool) {
+  // A failed write shows in the read as well.
+  request_.Clear();
+}
+
+void RelayCall::ReadUpstream() {
+  if (upstream_reading_ || upstream_ended_ || replies_.full()) return;
+  upstream_reading_ = true;
+  upstream_->Read(&reply_, Pending(upstream_read_));
+}
+
+void RelayCall::OnUpstreamRead(bool ok) {
+  upstream_reading_ = false;
+  CopyInitialMetadata();
+  if (!ok) {
+    upstream_ended_ = true;
+    upstream_->Finish(&upstream_status_, Pending(upstream_finish_));
+    return;
+  }
+  replies_.Push(std::move(reply_));
+  PumpToClient();
+  ReadUpstream();
+}
+
+void RelayCall::OnUpstreamFinished(bool) {
+  CopyInitialMetadata();
+  for (const auto& [key, value] : upstream_context_.GetServerTrailingMetadata()) {
+    if (PassesToClient(View(key))) {
+      server_context_.AddTrailingMetadata(std::string(View(key)), std::string(View(value)));
+    }
+  }
+  if (LostWorker()) {
+    lease_.ReportTrouble();
+    OnVerdictTick(true);
+    return;
+  }
+  upstream_finished_ = true;
+  FinishIfDrained();
+}
+
+// ---- The client's further messages
+
+void RelayCall::ReadClient() {
+  if (finishing_ || client_gone_) return;
+  client_.Read(&client_message_, Pending(client_read_));
+}
+
+void RelayCall::OnClientRead(bool ok) {
+  if (finishing_ || client_gone_) return;
+  if (!ok) {
+    half_close_alarm_.emplace();
+    half_close_alarm_->Set(loop_.queue(), std::chrono::system_clock::now() + kHalfCloseSettle,
+                           Pending(half_close_settled_));
+    return;
+  }
+  // One message at a time: the next is read when the worker's connection has taken this one.
+  upstream_->Write(client_message_, Pending(client_forwarded_));
+}
+
+void RelayCall::OnClientForwarded(bool ok) {
+  client_message_.Clear();
+  if (ok) ReadClient();  // when it failed, the worker has ended the call: its status is on the way
+}
+
+void RelayCall::OnHalfCloseSettled(bool) {
+  if (client_gone_ || finishing_ || upstream_finished_) return;
+  upstream_->WritesDone(Pending(half_close_forwarded_));
+}
+
+// ---- Towards the client
+
+void RelayCall::CopyInitialMetadata() {
+  if (initial_metadata_copied_) return;
+  initial_metadata_copied_ = true;
+  for (const auto& [key, value] : upstream_context_.GetServerInitialMetadata()) {
+    if (PassesToClient(View(key)) && View(key) != contract::kRequestIdHeader) {
+      server_context_.AddInitialMetadata(std::string(View(key)), std::string(View(value)));
+    }
+  }
+}
+
+void RelayCall::PumpToClient() {
+  if (client_writing_ || replies_.empty() || finishing_) return;
+  client_writing_ = true;
+  bytes_out_ += replies_.front().Length();
+  client_.Write(replies_.front(), Pending(client_written_));
+}
+
+void RelayCall::OnClientWritten(bool ok) {
+  client_writing_ = false;
+  replies_.Pop();
+  if (!ok) {
+    client_gone_ = true;
+    upstream_context_.TryCancel();
+    while (!replies_.empty()) replies_.Pop();
+  }
+  PumpToClient();
+  if (upstream_finished_) {
+    FinishIfDrained();
+  } else {
+    ReadUpstream();
+  }
+}
+
+void RelayCall::FinishIfDrained() {
+  if (client_writing_ || !replies_.empty()) return;
+  if (unary_ && upstream_status_.ok()) {
+    if (finishing_) return;
+    finishing_ = true;
+    bytes_out_ = reply_.Length();
+    LogEnd(upstream_status_);
+    client_.WriteAndFinish(reply_, ::grpc::WriteOptions(), upstream_status_, Pending(client_finish_));
+    return;
+  }
+  Finish(upstream_status_);
+}
+
+void RelayCall::Finish(const ::grpc::Status& status) {
+  if (finishing_) return;
+  finishing_ = true;
+  LogEnd(status);
+  client_.Finish(status, Pending(client_finish_));
+}
+
+void RelayCall::FinishError(const base::Error& error) { Finish(ToGrpcStatus(error)); }
+
+void RelayCall::OnClientFinished(bool) { lease_ = {}; }
+
+// ---- A worker that broke off
+
+bool RelayCall::LostWorker() const {
+  // gRPC makes this status itself when the connection breaks; then nothing came from the worker behind it.
+  return !client_gone_ && upstream_status_.error_code() == ::grpc::StatusCode::UNAVAILABLE &&
+         upstream_context_.GetServerTrailingMetadata().empty();
+}
+
+void RelayCall::OnVerdictTick(bool) {
+  if (lease_.DeathReason().empty() && verdict_ticks_++ < kVerdictTicks && !client_gone_) {
+    if (!verdict_alarm_) verdict_alarm_.emplace();
+    verdict_alarm_->Set(loop_.queue(), std::chrono::system_clock::now() + kVerdictTick, Pending(verdict_tick_));
+    return;
+  }
+  upstream_status_ = LostWorkerStatus();
+  upstream_finished_ = true;
+  FinishIfDrained();
+}
+
+::grpc::Status RelayCall::LostWorkerStatus() const {
+  std::string reason = lease_.DeathReason();
+  if (reason.empty()) reason = "The worker that ran this statement stopped answering.";
+  return {::grpc::StatusCode::UNAVAILABLE,
+          reason + " Its session is lost. Run the statement again: a fresh worker starts with the next call."};
+}
+
+void RelayCall::LogEnd(const ::grpc::Status& status) const {
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(services_.clock->Now() - arrived_at_);
+  // What went well is the normal case, at the cost of a write for each call: only on request.
+  const telemetry::Level level = status.ok() ? telemetry::Level::kDebug : telemetry::Level::kInfo;
+  telemetry::Log(level, "Flight call",
+                 {{"method", method_ == nullptr ? std::string_view("unknown") : method_->name},
+                  {"user_id", principal_.user_id},
+                  {"request_id", request_id_},
+                  {"code", static_cast<int>(status.error_code())},
+                  {"ms", took.count()},
+                  {"bytes", bytes_out_}});
+}
+
+}  // namespace pondpilot::proxy::grpc

@@ -1,0 +1,197 @@
+#pragma once
+
+#include <grpcpp/alarm.h>
+#include <grpcpp/channel.h>
+#include <grpcpp/generic/async_generic_service.h>
+#include <grpcpp/generic/generic_stub.h>
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "base/clock.h"
+#include "proxy/auth/principal.h"
+#include "proxy/fleet/fleet.h"
+#include "proxy/grpc/completion_loop.h"
+#include "proxy/grpc/flight_server.h"
+#include "proxy/grpc/method_table.h"
+
+namespace pondpilot::proxy::grpc {
+
+// Counts the calls that exist, so that a server knows when its last one has gone.
+class LiveCalls {
+ public:
+  void Enter();
+  void Leave();
+  // Blocks until none is left.
+  void AwaitNone();
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable none_;
+  size_t count_ = 0;
+};
+
+// One call from a client, from its arrival to its last operation. It owns itself: it lives until every operation that
+// it has started has completed, and is destroyed by the last. All of it runs on its loop's thread, but for the
+// fleet's callback, which only hands a result over.
+//
+// Bytes are never decoded. Back-pressure: at most kReadAhead messages wait for the client; until one has been written
+// the worker is not read.
+class RelayCall {
+ public:
+  // Asks the server for the next call on `loop`. The object frees itself, also when no call comes any more.
+  static void Await(::grpc::AsyncGenericService& service, CompletionLoop& loop, const RelayServices& services,
+                    LiveCalls& live);
+
+ private:
+  // A pending operation: a tag that knows what to do next.
+  class Step final : public Event {
+   public:
+    using Action = void (RelayCall::*)(bool);
+    Step(RelayCall* call, Action action) : call_(call), action_(action) {}
+    void Fire(bool ok) override;
+
+   private:
+    RelayCall* call_;
+    Action action_;
+  };
+
+  // The messages that one direction holds between its read and its write.
+  class Buffer {
+   public:
+    bool full() const { return size_ == messages_.size(); }
+    bool empty() const { return size_ == 0; }
+    void Push(::grpc::ByteBuffer&& message);
+    ::grpc::ByteBuffer& front() { return messages_[first_]; }
+    void Pop();
+
+   private:
+    static constexpr size_t kReadAhead = 2;
+    std::array<::grpc::ByteBuffer, kReadAhead> messages_;
+    size_t first_ = 0;
+    size_t size_ = 0;
+  };
+
+  RelayCall(::grpc::AsyncGenericService& service, CompletionLoop& loop, const RelayServices& services, LiveCalls& live);
+  ~RelayCall();
+
+  // Registers one more operation and gives its tag.
+  void* Pending(Step& step);
+
+  // Arrival.
+  void OnArrived(bool ok);
+  void OnClientDone(bool ok);
+  void Authenticate();
+  void OnFirstMessage(bool ok);
+  void OnFirstMessageDeadline(bool ok);
+  void AcquireWorker();
+  void OnWorkerAlarm(bool ok);
+  void OnWorker();
+
+  // Towards the worker.
+  void PrepareUpstream();
+  void StartUnary();
+  void StartServerStream();
+  void StartBidi();
+  void OnUpstreamStarted(bool ok);
+  void OnRequestWritten(bool ok);
+  void ReadUpstream();
+  void OnUpstreamRead(bool ok);
+  void OnUpstreamFinished(bool ok);
+
+  // The client's further messages (DoPut, DoExchange).
+  void ReadClient();
+  void OnClientRead(bool ok);
+  void OnClientForwarded(bool ok);
+  void OnHalfCloseSettled(bool ok);
+  void OnHalfCloseForwarded(bool) {}
+
+  // Towards the client.
+  void CopyInitialMetadata();
+  void PumpToClient();
+  void OnClientWritten(bool ok);
+  void OnClientFinished(bool ok);
+  void FinishIfDrained();
+  void Finish(const ::grpc::Status& status);
+  void FinishError(const base::Error& error);
+
+  // The worker broke off: find out why before the client is told.
+  bool LostWorker() const;
+  void OnVerdictTick(bool ok);
+  ::grpc::Status LostWorkerStatus() const;
+
+  void LogEnd(const ::grpc::Status& status) const;
+
+  ::grpc::AsyncGenericService& service_;
+  CompletionLoop& loop_;
+  const RelayServices& services_;
+  LiveCalls& live_;
+
+  ::grpc::GenericServerContext server_context_;
+  ::grpc::GenericServerAsyncReaderWriter client_;
+  const Method* method_ = nullptr;
+  auth::Principal principal_;
+  std::string request_id_;
+  base::Clock::Steady arrived_at_;
+
+  // The hand-over from the fleet: whichever of caller and callback comes second carries on.
+  struct Handover {
+    std::atomic<bool> first_passed{false};
+    std::optional<base::Result<fleet::WorkerLease>> result;
+    std::optional<::grpc::Alarm> alarm;
+  };
+  std::shared_ptr<Handover> handover_;
+  fleet::WorkerLease lease_;
+
+  std::optional<::grpc::GenericStub> stub_;
+  ::grpc::ClientContext upstream_context_;
+  std::unique_ptr<::grpc::GenericClientAsyncReaderWriter> upstream_;
+  std::unique_ptr<::grpc::GenericClientAsyncResponseReader> unary_;
+  ::grpc::Status upstream_status_;
+
+  ::grpc::ByteBuffer request_;        // the first message; for kUnary and kServerStream the only one
+  ::grpc::ByteBuffer client_message_;  // read from the client, on its way to the worker
+  ::grpc::ByteBuffer reply_;          // being read from the worker
+  Buffer replies_;
+  // One alarm each: an alarm may be set again only when its event has been taken from the queue.
+  std::optional<::grpc::Alarm> first_message_alarm_;
+  std::optional<::grpc::Alarm> half_close_alarm_;
+  std::optional<::grpc::Alarm> verdict_alarm_;
+  int verdict_ticks_ = 0;
+
+  int pending_ = 0;
+  uint64_t bytes_out_ = 0;
+  bool upstream_started_ = false;
+  bool upstream_reading_ = false;
+  bool upstream_ended_ = false;  // its last message has been read
+  bool upstream_finished_ = false;
+  bool first_message_read_ = false;
+  bool client_writing_ = false;
+  bool client_gone_ = false;
+  bool initial_metadata_copied_ = false;
+  bool finishing_ = false;
+
+  Step arrived_{this, &RelayCall::OnArrived};
+  Step client_done_{this, &RelayCall::OnClientDone};
+  Step first_message_{this, &RelayCall::OnFirstMessage};
+  Step first_message_deadline_{this, &RelayCall::OnFirstMessageDeadline};
+  Step worker_alarm_{this, &RelayCall::OnWorkerAlarm};
+  Step upstream_started_step_{this, &RelayCall::OnUpstreamStarted};
+  Step request_written_{this, &RelayCall::OnRequestWritten};
+  Step upstream_read_{this, &RelayCall::OnUpstreamRead};
+  Step upstream_finish_{this, &RelayCall::OnUpstreamFinished};
+  Step client_read_{this, &RelayCall::OnClientRead};
+  Step client_forwarded_{this, &RelayCall::OnClientForwarded};
+  Step half_close_forwarded_{this, &RelayCall::OnHalfCloseForwarded};
+  Step half_close_settled_{this, &RelayCall::OnHalfCloseSettled};
+  Step client_written_{this, &RelayCall::OnClientWritten};
+  Step client_finish_{this, &RelayCall::OnClientFinished};
+  Step verdict_tick_{this, &RelayCall::OnVerdictTick};
+};
+
+}  // namespace pondpilot::proxy::grpc

@@ -1,0 +1,43 @@
+#include "proxy/grpc/status.h"
+
+namespace pondpilot::proxy::grpc {
+namespace {
+
+::grpc::StatusCode ToGrpcCode(base::ErrorCode code) {
+  using base::ErrorCode;
+  switch (code) {
+    case ErrorCode::kCancelled:
+      return ::grpc::StatusCode::CANCELLED;
+    case ErrorCode::kInvalidArgument:
+      return ::grpc::StatusCode::INVALID_ARGUMENT;
+    case ErrorCode::kDeadlineExceeded:
+      return ::grpc::StatusCode::DEADLINE_EXCEEDED;
+    case ErrorCode::kNotFound:
+      return ::grpc::StatusCode::NOT_FOUND;
+    case ErrorCode::kAlreadyExists:
+      return ::grpc::StatusCode::ALREADY_EXISTS;
+    case ErrorCode::kPermissionDenied:
+      return ::grpc::StatusCode::PERMISSION_DENIED;
+    case ErrorCode::kResourceExhausted:
+      return ::grpc::StatusCode::RESOURCE_EXHAUSTED;
+    case ErrorCode::kFailedPrecondition:
+      return ::grpc::StatusCode::FAILED_PRECONDITION;
+    case ErrorCode::kAborted:
+      return ::grpc::StatusCode::ABORTED;
+    case ErrorCode::kUnimplemented:
+      return ::grpc::StatusCode::UNIMPLEMENTED;
+    case ErrorCode::kInternal:
+      return ::grpc::StatusCode::INTERNAL;
+    case ErrorCode::kUnavailable:
+      return ::grpc::StatusCode::UNAVAILABLE;
+    case ErrorCode::kUnauthenticated:
+      return ::grpc::StatusCode::UNAUTHENTICATED;
+  }
+  return ::grpc::StatusCode::INTERNAL;
+}
+
+}  // namespace
+
+::grpc::Status ToGrpcStatus(const base::Error& error) { return {ToGrpcCode(error.code), error.message}; }
+
+}  // namespace pondpilot::proxy::grpc

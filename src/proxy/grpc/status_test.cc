@@ -1,0 +1,26 @@
+#include "proxy/grpc/status.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace pondpilot::proxy::grpc {
+namespace {
+
+TEST(StatusTest, EveryCodeMapsToAStatusOfItsOwn) {
+  std::set<int> codes;
+  for (int code = 0; code <= static_cast<int>(base::ErrorCode::kUnauthenticated); ++code) {
+    codes.insert(ToGrpcStatus({static_cast<base::ErrorCode>(code), "m", "d", {}}).error_code());
+  }
+  EXPECT_EQ(codes.size(), static_cast<size_t>(base::ErrorCode::kUnauthenticated) + 1);
+  EXPECT_FALSE(codes.contains(::grpc::StatusCode::OK));
+}
+
+TEST(StatusTest, DetailStaysInside) {
+  const ::grpc::Status status = ToGrpcStatus({base::ErrorCode::kUnavailable, "try again", "host 10.0.0.7", {}});
+  EXPECT_EQ(status.error_message(), "try again");
+  EXPECT_TRUE(status.error_details().empty());
+}
+
+}  // namespace
+}  // namespace pondpilot::proxy::grpc
