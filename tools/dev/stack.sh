@@ -1,0 +1,157 @@
+# shellcheck shell=bash
+# The running product: .env, ports, Compose, the first query.
+
+export PORT=${PORT:-8080}
+export GRPC_PORT=${GRPC_PORT:-8081}
+
+# Compose's plugin where the machine has it, else Debian's own from the client image, which sees the tree at the same
+# path, so that relative mounts mean the same.
+compose() {
+  if docker compose version >/dev/null 2>&1; then
+    (cd "$ROOT" && timeout 300 docker compose -f compose.yaml "$@")
+    return
+  fi
+  local flags=(-i)
+  if [ -t 0 ] && [ -t 1 ]; then flags=(-it); fi
+  timeout 300 docker run --rm "${flags[@]}" --init -m 512m --label "pondpilot.checkout=$ID" \
+    -v "$ENGINE_SOCKET:/var/run/docker.sock" -v "$ROOT:$ROOT" -w "$ROOT" \
+    -e PORT -e GRPC_PORT -e DATABASE_URL -e CLAUDE_API_KEY -e OPENAI_API_KEY \
+    "$CLIENT_IMAGE" docker-compose -f compose.yaml "$@"
+}
+
+# The secret of this checkout's tokens, and the project name, so that a plain `docker compose` finds the same stack.
+ensure_env_file() {
+  if [ ! -e "$ROOT/.env" ]; then
+    (
+      umask 077
+      printf '# Made by ./dev up. Values for compose.yaml.\nJWT_SECRET=%s\n' \
+        "$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')" >"$ROOT/.env"
+    )
+    say "     Made .env with a random JWT_SECRET."
+  fi
+  grep -q '^COMPOSE_PROJECT_NAME=' "$ROOT/.env" || echo "COMPOSE_PROJECT_NAME=pondpilot-$ID" >>"$ROOT/.env"
+}
+
+proxy_container() { timeout 20 docker ps -q --filter "label=com.docker.compose.project=$(project_name)" \
+  --filter label=com.docker.compose.service=proxy; }
+
+project_name() { sed -n 's/^COMPOSE_PROJECT_NAME=//p' "$ROOT/.env" 2>/dev/null | tail -n 1; }
+
+# The inode of a socket that listens on TCP port $1, if any; needs no tool.
+listening_inode() {
+  local hex
+  hex=$(printf '%04X' "$1")
+  awk -v port=":$hex" '$4 == "0A" && substr($2, length($2) - 4) == port { print $10; exit }' /proc/net/tcp /proc/net/tcp6 2>/dev/null
+}
+
+# Who listens there, as far as this user may know: a container's name or a process.
+port_owner() {
+  local name inode link
+  name=$(timeout 20 docker ps --filter "publish=$1" --format '{{.Names}}' | head -n 1)
+  if [ -n "$name" ]; then
+    echo "the container $name"
+    return
+  fi
+  inode=$(listening_inode "$1")
+  for link in /proc/[0-9]*/fd/*; do
+    if [ "$(readlink "$link" 2>/dev/null)" = "socket:[$inode]" ]; then
+      link=${link#/proc/}
+      echo "$(cat "/proc/${link%%/*}/comm" 2>/dev/null) (process ${link%%/*})"
+      return
+    fi
+  done
+  echo "another process"
+}
+
+check_ports() {
+  local name
+  [ "$PORT" != "$GRPC_PORT" ] || fail "PORT and GRPC_PORT are both $PORT; they have to differ."
+  for name in PORT GRPC_PORT; do
+    case "${!name}" in
+      '' | *[!0-9]*) fail "$name=${!name} is not a port number." ;;
+    esac
+    if [ -n "$(listening_inode "${!name}")" ]; then
+      fail "port ${!name} is taken by $(port_owner "${!name}")." \
+        "Stop that, or take another port: $name=1${!name} ./dev up"
+    fi
+  done
+}
+
+# http_get PORT PATH: prints the answer, headers included; without curl, which a bare machine lacks.
+http_get() {
+  (
+    exec 3<>"/dev/tcp/127.0.0.1/$1" || exit 1
+    printf 'GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n' "$2" >&3
+    timeout 5 cat <&3
+  ) 2>/dev/null
+}
+
+is_ready() { http_get "$PORT" /ready | grep -q '^HTTP/1.1 200'; }
+
+ready_or_gone() {
+  is_ready || [ -z "$(proxy_container)" ]
+}
+
+wait_for_ready() {
+  wait_until 60 ready_or_gone
+  is_ready && return
+  echo "The proxy does not answer GET /ready on port $PORT with 200. Its answer, then its log:"
+  http_get "$PORT" /ready
+  compose logs --no-color --tail 20 proxy
+  return 1
+}
+
+start_stack() { compose up -d --remove-orphans; }
+
+make_token() { timeout 30 docker exec "$(proxy_container)" pondpilot-proxy token --sub "$1" --ttl "${2:-1h}"; }
+
+# In the proxy's own network, so that it works whatever the ports and the machine.
+run_first_query() {
+  timeout 120 docker run --rm -i --init -m 512m --network "container:$(proxy_container)" \
+    -e TOKEN="$(make_token first-query 5m)" "$CLIENT_IMAGE" python3 - grpc://127.0.0.1:8081 <"$ROOT/samples/first_query.py"
+}
+
+stack_up() {
+  ensure_env_file
+  [ -n "$(proxy_container)" ] || check_ports
+  step 300 "Starting compose.yaml" start_stack
+  step 90 "Waiting until the proxy is ready" wait_for_ready
+  local answer="$ROOT/build/log/first-query.txt"
+  step 150 "First query: starts a worker, reads the sample shop" first_query_to "$answer"
+  say
+  cat "$answer"
+  print_next_lines
+}
+
+first_query_to() { run_first_query >"$1" || { cat "$1"; compose logs --no-color --tail 20 proxy; return 1; }; }
+
+print_next_lines() {
+  cat <<TXT
+
+The proxy runs: HTTP on port $PORT, Flight SQL (gRPC) on port $GRPC_PORT.
+
+  curl http://localhost:$PORT/health/detailed
+  curl -X POST http://localhost:$PORT/auth/demo-token
+  ./dev token alice                  # a token for the user alice
+  ./dev logs                         # what the proxy does
+  ./dev down                         # stop everything
+
+Python (pip install pyarrow), or the same in a shell that has it: ./dev shell client
+
+  from pyarrow import flight
+  client = flight.connect("grpc://localhost:$GRPC_PORT")
+  options = flight.FlightCallOptions(headers=[(b"authorization", b"Bearer <token>")])
+  info = client.get_flight_info(flight.FlightDescriptor.for_command(b"SELECT * FROM shop.customers LIMIT 5"), options)
+  print(client.do_get(info.endpoints[0].ticket, options).read_all())
+
+Your own databases: samples/config.yaml, then ./dev up again.
+TXT
+}
+
+stack_down() {
+  if [ -z "$(project_name)" ]; then
+    say "Nothing was started from here."
+    return
+  fi
+  step 120 "Stopping the proxy and its workers" compose down --remove-orphans --timeout 30
+}
