@@ -61,6 +61,8 @@ struct Config {
   } containers;
 
   struct DuckDb {
+    // postgres, mysql, sqlite, httpfs, each at most once. "arrow" is accepted in the file and left out here,
+    // as it is built in.
     std::vector<std::string> extensions;
     std::vector<AttachedDatabase> attached_databases;
   } duckdb;

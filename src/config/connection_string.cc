@@ -114,8 +114,11 @@ std::string WrongScheme(DatabaseKind kind, std::string_view text) {
 }
 
 std::expected<std::string, std::string> ReadHost(const boost::urls::url_view& url) {
-  if (url.host_type() == boost::urls::host_type::ipv6)
+  if (url.host_type() == boost::urls::host_type::ipv6) {
+    if (url.encoded_host().contains('%'))
+      return Fail("its host is an IPv6 address with a zone, which is not supported.");
     return std::string(url.host_ipv6_address().to_string());
+  }
   const std::string host = url.host();
   if (host.empty()) return Fail("it names no host.");
   if (host.starts_with('/'))
@@ -132,7 +135,9 @@ std::expected<std::string, std::string> ReadDatabase(const boost::urls::url_view
   const std::string path = url.path();
   if (path.size() < 2) return Fail("it names no database; add /database after the host.");
   if (url.encoded_segments().size() != 1)
-    return Fail("after the host there must be one name only, the database.");
+    return Fail(
+        "after the host there must be one name only, the database; a / or @ in the password is written as "
+        "%2F or %40.");
   std::string name = path.substr(1);
   if (name.size() > 128) return Fail("its database name is longer than 128 bytes.");
   return name;

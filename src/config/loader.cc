@@ -129,7 +129,7 @@ class Loader {
           "; the secret is taken from the environment variable JWT_SECRET only. Remove it here, and make a "
           "new "
           "one if others could read this file: openssl rand -hex 32.";
-    } else if (const auto suggestion = Suggest(entry.key, section, children)) {
+    } else if (const auto suggestion = Suggest(entry.key, children)) {
       message += "; did you mean " + *suggestion + "?";
     } else {
       message += ".";
@@ -137,27 +137,43 @@ class Loader {
     FileProblem(entry.line, "", message + " Allowed here: " + Names(children) + ".");
   }
 
+  // One that `word` is the beginning of or that begins it ("burst" for "burst_size"), or that has its letters
+  // in another order ("prot" for "port").
+  static std::optional<std::string> Akin(const std::string& word, const std::vector<std::string>& names) {
+    const auto sorted = [](std::string letters) {
+      std::ranges::sort(letters);
+      return letters;
+    };
+    const std::string lower = base::ToLowerAscii(word);
+    for (const std::string& name : names) {
+      const bool begins = lower.size() >= 3 && (name.starts_with(lower) || lower.starts_with(name));
+      if (begins || sorted(name) == sorted(lower)) return name;
+    }
+    return std::nullopt;
+  }
+
   // The nearest known key: a sibling, else one of that very name elsewhere, else one like it elsewhere.
-  static std::optional<std::string> Suggest(const std::string& key, const std::string& section,
-                                            const std::vector<std::string>& children) {
-    if (const auto sibling = base::Nearest(key, children)) return Quote(*sibling);
-    std::vector<std::string> all;
-    std::vector<std::string> last_parts;
+  static std::optional<std::string> Suggest(const std::string& key,
+                                            const std::vector<std::string>& siblings) {
+    if (const auto sibling = base::Nearest(key, siblings)) return Quote(*sibling);
+    std::vector<std::string> names;
+    std::vector<const Option*> options;
     for (const Option& option : Options()) {
       if (option.key.empty()) continue;
-      if (base::EqualsIgnoreCase(LastPart(option.key), key) || base::EqualsIgnoreCase(option.key, key)) {
-        return "\"" + std::string(option.key) + "\" (" + std::string(LastPart(option.key)) + ": inside " +
-               std::string(option.key.substr(0, option.key.rfind('.'))) + ":)";
-      }
-      all.emplace_back(option.key);
-      last_parts.emplace_back(LastPart(option.key));
+      names.emplace_back(LastPart(option.key));
+      options.push_back(&option);
     }
-    if (const auto near = base::Nearest(key, last_parts)) {
-      return Quote(all[static_cast<size_t>(std::ranges::find(last_parts, *near) - last_parts.begin())]);
+    const std::string name(LastPart(key));
+    auto nearest =
+        std::ranges::find_if(names, [&](const auto& other) { return base::EqualsIgnoreCase(other, name); });
+    if (nearest == names.end()) {
+      if (const auto sibling = Akin(key, siblings)) return Quote(*sibling);
+      const auto like = base::Nearest(name, names);
+      if (!like) return std::nullopt;
+      nearest = std::ranges::find(names, *like);
     }
-    if (const auto near = base::Nearest(section.empty() ? key : section + "." + key, all))
-      return Quote(*near);
-    return std::nullopt;
+    const std::string_view full = options[static_cast<size_t>(nearest - names.begin())]->key;
+    return Quote(*nearest) + " inside " + Quote(full.substr(0, full.rfind('.')));
   }
 
   void ReadOption(const Option& option, const YamlNode& node) {

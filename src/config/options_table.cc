@@ -8,7 +8,7 @@ constexpr double kMinute = 60 * kSecond;
 constexpr double kHour = 60 * kMinute;
 constexpr double kMiB = 1 << 20;
 
-const Option kOptions[] = {
+constinit const Option kOptions[] = {
     {.key = "server.port",
      .env = "PORT",
      .field = +[](Config& c) -> auto& { return c.server.port; },

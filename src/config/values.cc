@@ -10,7 +10,7 @@
 namespace pondpilot::config {
 namespace {
 
-constexpr uint64_t kMaxCount = 1'000'000'000'000;
+constexpr uint64_t kMaxCount = 1'000'000'000'000'000;
 
 bool IsDigits(std::string_view text) {
   return !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
@@ -60,7 +60,9 @@ std::optional<std::chrono::milliseconds> ParseDuration(std::string_view text) {
   constexpr std::array<std::pair<std::string_view, int64_t>, 4> kUnits = {
       {{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}}};
   for (const auto& [unit, milliseconds] : kUnits) {
-    if (text == unit) return std::chrono::milliseconds(static_cast<int64_t>(*count) * milliseconds);
+    if (text != unit) continue;
+    if (static_cast<int64_t>(*count) > INT64_MAX / milliseconds) return std::nullopt;
+    return std::chrono::milliseconds(static_cast<int64_t>(*count) * milliseconds);
   }
   return std::nullopt;
 }
@@ -105,11 +107,10 @@ std::string FormatNumber(double number) {
   return {buffer.data(), end.ptr};
 }
 
-std::string Quote(std::string_view text) {
-  constexpr size_t kShown = 60;
+std::string Printable(std::string_view text, size_t most) {
   constexpr std::string_view kHex = "0123456789abcdef";
-  std::string out = "\"";
-  for (const char c : text.substr(0, kShown)) {
+  std::string out;
+  for (const char c : text.substr(0, most)) {
     const auto byte = static_cast<unsigned char>(c);
     if (c == '"' || c == '\\') {
       out += '\\';
@@ -122,8 +123,12 @@ std::string Quote(std::string_view text) {
       out += c;
     }
   }
-  out += text.size() > kShown ? "\"…" : "\"";
   return out;
+}
+
+std::string Quote(std::string_view text) {
+  constexpr size_t kShown = 60;
+  return "\"" + Printable(text, kShown) + (text.size() > kShown ? "\"…" : "\"");
 }
 
 }  // namespace pondpilot::config

@@ -19,7 +19,8 @@ std::optional<double> ParseNumber(std::string_view text);
 // true, false, yes, no, on, off, 1, 0, in any case.
 std::optional<bool> ParseBool(std::string_view text);
 
-// An integer and one of ms, s, m, h. nullopt also for what does not fit (more than about 10^12 of a unit).
+// An integer and one of ms, s, m, h. nullopt also for what does not fit (more than 10^15 of a unit, or of
+// milliseconds more than an int64_t).
 std::optional<std::chrono::milliseconds> ParseDuration(std::string_view text);
 
 // An integer and optionally one of k, m, g (1024-based, any case) and then optionally b; no unit means bytes.
@@ -30,8 +31,11 @@ std::string FormatDuration(std::chrono::milliseconds duration);
 std::string FormatSize(uint64_t bytes);
 std::string FormatNumber(double number);
 
-// `text` in double quotes for an error message: at most 60 bytes of it, anything unprintable escaped, so that
+// At most `most` bytes of `text` for a message, quotes, backslashes and anything unprintable escaped, so that
 // no value can forge a line.
+std::string Printable(std::string_view text, size_t most);
+
+// The same in double quotes, at most 60 bytes.
 std::string Quote(std::string_view text);
 
 }  // namespace pondpilot::config

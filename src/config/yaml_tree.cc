@@ -48,6 +48,7 @@ class TreeBuilder : public YAML::EventHandler {
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
     RefuseTag(mark, tag);
+    last_line_ = Line(mark);
     Add({.kind = YamlNode::Kind::kScalar, .line = Line(mark), .text = value, .items = {}, .entries = {}},
         anchor);
   }
@@ -70,6 +71,9 @@ class TreeBuilder : public YAML::EventHandler {
     Open(mark, tag, anchor, YamlNode::Kind::kMap);
   }
   void OnMapEnd() override { Close(); }
+
+  // Of the last text that was read whole.
+  int last_line() const { return last_line_; }
 
   YamlTree Take() {
     return {.root = root_ ? std::move(*root_) : YamlNode{}, .problems = std::move(problems_)};
@@ -94,14 +98,16 @@ class TreeBuilder : public YAML::EventHandler {
     }
   }
 
+  // For messages: bounded, and keys that are no plain words are escaped.
   std::string Path() const {
     std::string path;
     for (const Frame& frame : frames_) {
       if (frame.node.kind == YamlNode::Kind::kSequence) {
         path += "[" + std::to_string(frame.node.items.size()) + "]";
       } else if (frame.key) {
-        path += (path.empty() ? "" : ".") + frame.key->first;
+        path += (path.empty() ? "" : ".") + Printable(frame.key->first, 60);
       }
+      if (path.size() > 100) return path.substr(0, 100) + "…";
     }
     return path;
   }
@@ -182,11 +188,14 @@ class TreeBuilder : public YAML::EventHandler {
                                         std::to_string(earlier->line) + "); remove one of the two."});
         return;
       }
+      // yaml-cpp places a missing value where the next token is.
+      if (node.kind == YamlNode::Kind::kNull) node.line = line;
       frame.node.entries.push_back({.key = std::move(key), .line = line, .value = std::move(node)});
     }
   }
 
   int documents_ = 0;
+  int last_line_ = 1;
   size_t nodes_ = 0;
   size_t bytes_ = 0;
   std::vector<Frame> frames_;
@@ -241,19 +250,26 @@ std::string_view Describe(YamlNode::Kind kind) {
 
 YamlTree ParseYaml(std::string_view text) {
   if (auto refused = CheckText(text)) return std::move(*refused);
+  TreeBuilder builder;
   try {
-    std::istringstream stream{std::string(text)};
+    // yaml-cpp takes the end of the text for a closing quote, but not an end-of-document mark.
+    std::istringstream stream(std::string(text) + "\n...\n");
     YAML::Parser parser(stream);
-    TreeBuilder builder;
     while (parser.HandleNextDocument(builder)) {
     }
     return builder.Take();
   } catch (Refused& refused) {
     return {.root = std::nullopt, .problems = {std::move(refused.problem)}};
   } catch (const YAML::Exception& error) {
-    return Unreadable(error.mark.is_null() ? 0 : error.mark.line + 1, "not valid YAML: " + error.msg + ".");
+    if (error.msg == YAML::ErrorMsg::DOC_IN_SCALAR) {
+      return Unreadable(builder.last_line(),
+                        "not valid YAML: a quote that is opened in this line or after it is never closed.");
+    }
+    return Unreadable(error.mark.is_null() ? 0 : error.mark.line + 1,
+                      "not valid YAML: " + Printable(error.msg, 100) +
+                          ". Check indentation, quotes and brackets in this line and above it.");
   } catch (const std::exception& error) {
-    return Unreadable(0, std::string("not valid YAML: ") + error.what() + ".");
+    return Unreadable(0, "not valid YAML: " + Printable(error.what(), 100) + ".");
   }
 }
 
