@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "base/clock.h"
@@ -9,6 +10,13 @@
 #include "proxy/auth/principal.h"
 
 namespace pondpilot::proxy::auth {
+
+// Longer tokens are refused unread.
+inline constexpr size_t kMaxTokenBytes = 64 << 10;
+
+// The token in the value of an authorization header: "Bearer <jwt>" (scheme in any case), or "Basic …" whose password
+// is the JWT (RFC 7617). kUnauthenticated when there is none.
+base::Result<std::string> TokenFromAuthorization(std::string_view header);
 
 // Checks bearer tokens (JWT, RFC 7519, HS256). Verified tokens are cached by digest until they expire, in a bounded
 // cache. Thread-safe.
@@ -24,8 +32,7 @@ class TokenVerifier {
   // broke, never with the token or a part of it.
   base::Result<Principal> Verify(std::string_view token) const;
 
-  // `header` is the value of an authorization header: "Bearer <jwt>" (scheme in any case), or "Basic …" whose
-  // password is the JWT (RFC 7617). Empty: refused as missing.
+  // TokenFromAuthorization, then Verify.
   base::Result<Principal> VerifyAuthorization(std::string_view header) const;
 
  private:

@@ -1,0 +1,22 @@
+#include "proxy/http/message.h"
+
+#include <algorithm>
+
+#include "base/secret.h"
+
+namespace pondpilot::proxy::http {
+
+std::string_view Request::Header(std::string_view name) const {
+  const auto found = headers.find({name.data(), name.size()});
+  if (found == headers.end()) return {};
+  return {found->value().data(), found->value().size()};
+}
+
+std::string RequestIdFor(std::string_view sent) {
+  const bool fit = !sent.empty() && sent.size() <= 64 && std::ranges::all_of(sent, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+  });
+  return fit ? std::string(sent) : base::RandomHex(8);
+}
+
+}  // namespace pondpilot::proxy::http

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/beast/http/fields.hpp>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace pondpilot::proxy::http {
+
+struct Request {
+  std::string method;  // "GET"
+  std::string path;    // decoded nowhere: routes are plain ASCII, anything else finds no route
+  std::string query;   // behind the question mark, undecoded
+  boost::beast::http::fields headers;
+  std::string body;
+  std::string peer_address;  // the client's IP address, without a port
+  std::string request_id;
+
+  // The value of a header, or empty. `name` in any case.
+  std::string_view Header(std::string_view name) const;
+};
+
+// Sends pieces of a body of unknown length (chunked).
+class BodyWriter {
+ public:
+  virtual ~BodyWriter() = default;
+  // False once the client is gone: stop producing.
+  virtual boost::asio::awaitable<bool> Write(std::string piece) = 0;
+};
+
+struct Response {
+  unsigned status = 200;
+  std::string content_type = "application/json";
+  std::string body;
+  std::vector<std::pair<std::string, std::string>> headers;
+  // When set, `body` is ignored and this produces it piece by piece.
+  std::function<boost::asio::awaitable<void>(BodyWriter&)> stream;
+};
+
+using Handler = std::function<boost::asio::awaitable<Response>(const Request&)>;
+
+// A client's X-Request-Id when it is fit for a log line (1 to 64 letters, digits, '-', '_' or '.'), else a new one.
+std::string RequestIdFor(std::string_view sent);
+
+}  // namespace pondpilot::proxy::http

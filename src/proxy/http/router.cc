@@ -1,0 +1,68 @@
+#include "proxy/http/router.h"
+
+#include <exception>
+
+#include "proxy/http/problem.h"
+#include "telemetry/log.h"
+
+namespace pondpilot::proxy::http {
+
+std::string Router::AllowedMethods(const std::string& path) const {
+  std::string methods;
+  for (const Route& route : routes_) {
+    if (route.path != path) continue;
+    if (!methods.empty()) methods += ", ";
+    methods += route.method;
+    if (route.method == "GET") methods += ", HEAD";
+  }
+  return methods.empty() ? methods : methods + ", OPTIONS";
+}
+
+boost::asio::awaitable<Response> Router::Dispatch(const Request& request) const {
+  const std::string allowed = AllowedMethods(request.path);
+  if (allowed.empty()) {
+    co_return ToResponse({404, "not_found", "There is no such thing",
+                          "No route has this path. The routes are listed in the documentation (docs/http-api.md).", {}},
+                         request.request_id);
+  }
+  if (request.method == "OPTIONS") {
+    Response response;
+    response.status = 204;
+    response.content_type.clear();
+    response.headers = cors_.PreflightHeaders(request.Header("Origin"), allowed);
+    response.headers.emplace_back("Allow", allowed);
+    co_return response;
+  }
+  const std::string method = request.method == "HEAD" ? "GET" : request.method;
+  for (const Route& route : routes_) {
+    if (route.path == request.path && route.method == method) co_return co_await route.handler(request);
+  }
+  Response response = ToResponse({405, "method_not_allowed", "The method does not fit the path",
+                                  "This path answers " + allowed + " only.", {}},
+                                 request.request_id);
+  response.headers.emplace_back("Allow", allowed);
+  co_return response;
+}
+
+boost::asio::awaitable<Response> Router::Handle(const Request& request) const {
+  Response response;
+  std::string failure;
+  try {
+    response = co_await Dispatch(request);
+  } catch (const std::exception& thrown) {
+    failure = thrown.what();
+    response = ToResponse(ToProblem({base::ErrorCode::kInternal,
+                                     "The request failed inside the proxy; the operator's log has its id.", "", {}}),
+                          request.request_id);
+  }
+  if (!failure.empty()) {
+    telemetry::Log(telemetry::Level::kError, "HTTP handler failed",
+                   {{"path", request.path}, {"request_id", request.request_id}, {"error", failure}});
+  }
+  if (request.method != "OPTIONS") {
+    for (auto& header : cors_.HeadersFor(request.Header("Origin"))) response.headers.push_back(std::move(header));
+  }
+  co_return response;
+}
+
+}  // namespace pondpilot::proxy::http

@@ -1,0 +1,163 @@
+#include "proxy/http/server.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/connect.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/use_future.hpp>
+#include <boost/asio/write.hpp>
+#include <thread>
+
+namespace pondpilot::proxy::http {
+namespace {
+
+namespace asio = boost::asio;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+class ServerTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ServerLimits limits;
+    limits.header_bytes = 4096;
+    limits.body_bytes = 1000;
+    limits.request_wait = std::chrono::milliseconds(500);
+    limits.connections = 50;
+    auto server = Server::Start(io_.get_executor(), "127.0.0.1", 0, router_, limits);
+    ASSERT_TRUE(server.has_value()) << server.error().message;
+    server_ = *server;
+    thread_ = std::thread([this] { io_.run(); });
+  }
+
+  void TearDown() override {
+    asio::co_spawn(io_, server_->Stop(std::chrono::milliseconds(200)), asio::use_future).get();
+    server_.reset();
+    thread_.join();
+  }
+
+  asio::ip::tcp::socket Connect() {
+    asio::ip::tcp::socket socket(client_io_);
+    socket.connect({asio::ip::make_address("127.0.0.1"), server_->port()});
+    return socket;
+  }
+
+  // Sends `text` on a connection of its own and reads until the server closes it.
+  std::string Exchange(const std::string& text) {
+    auto socket = Connect();
+    boost::system::error_code error;
+    asio::write(socket, asio::buffer(text), error);
+    std::string answer;
+    asio::read(socket, asio::dynamic_buffer(answer), error);
+    return answer;
+  }
+
+  Router router_{
+      {{"GET", "/health",
+        [](const Request&) -> asio::awaitable<Response> {
+          co_return Response{200, "application/json", R"({"status":"healthy"})", {}, {}};
+        }},
+       {"POST", "/echo",
+        [](const Request& request) -> asio::awaitable<Response> {
+          co_return Response{200, "text/plain", request.body + "|" + request.query, {}, {}};
+        }},
+       {"GET", "/stream",
+        [](const Request&) -> asio::awaitable<Response> {
+          Response response;
+          response.content_type = "text/event-stream";
+          response.stream = [](BodyWriter& writer) -> asio::awaitable<void> {
+            for (const char* piece : {"one", "", "two"}) co_await writer.Write(piece);
+          };
+          co_return response;
+        }}},
+      Cors({})};
+  asio::io_context io_;
+  asio::io_context client_io_;
+  std::shared_ptr<Server> server_;
+  std::thread thread_;
+};
+
+TEST_F(ServerTest, AnswersAndCloses) {
+  const std::string answer =
+      Exchange("GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Request-Id: abc\r\n\r\n");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 OK\r\n"));
+  EXPECT_THAT(answer, HasSubstr("X-Request-Id: abc\r\n"));
+  EXPECT_THAT(answer, HasSubstr("\r\n\r\n{\"status\":\"healthy\"}"));
+}
+
+TEST_F(ServerTest, PipelinedRequestsAreAnsweredInOrder) {
+  const std::string answer = Exchange(
+      "POST /echo?a=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
+      "HEAD /health HTTP/1.1\r\nHost: x\r\n\r\n"
+      "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\nde\r\n0\r\n\r\n");
+  const size_t first = answer.find("abc|a=1");
+  const size_t second = answer.find("de|");
+  EXPECT_NE(first, std::string::npos) << answer;
+  EXPECT_NE(second, std::string::npos) << answer;
+  EXPECT_LT(first, second);
+  EXPECT_EQ(answer.find("healthy"), std::string::npos);  // HEAD has no body
+}
+
+TEST_F(ServerTest, StreamsInChunks) {
+  const std::string answer = Exchange("GET /stream HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  EXPECT_THAT(answer, HasSubstr("Transfer-Encoding: chunked"));
+  EXPECT_THAT(answer, HasSubstr("\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"));
+}
+
+TEST_F(ServerTest, RefusesWhatIsTooLarge) {
+  EXPECT_THAT(Exchange("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n"), StartsWith("HTTP/1.1 413"));
+  EXPECT_THAT(Exchange("GET /health HTTP/1.1\r\nHost: x\r\nX-Big: " + std::string(5000, 'a') + "\r\n\r\n"),
+              StartsWith("HTTP/1.1 431"));
+}
+
+TEST_F(ServerTest, RefusesRequestsWithTwoMeanings) {
+  for (const char* headers : {"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
+                              "Content-Length: 3\r\nContent-Length: 4\r\n", "Content-Length: 3\r\nContent-Length: 3\r\n",
+                              "Content-Length: -1\r\n", "Content-Length: +3\r\n", "Content-Length: 3 4\r\n",
+                              "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"}) {
+    const std::string answer = Exchange(std::string("POST /echo HTTP/1.1\r\nHost: x\r\n") + headers +
+                                        "\r\nabcGET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 400")) << headers;
+    EXPECT_EQ(answer.find("healthy"), std::string::npos) << headers;
+  }
+}
+
+TEST_F(ServerTest, GarbageIsA400) {
+  EXPECT_THAT(Exchange("hello there\r\n\r\n"), StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(Exchange(std::string("\x16\x03\x01\x02\x00\x01\x00", 7) + "\r\n\r\n"), StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(Exchange("GET /health HTTP/1.1\r\nHost : x\r\n\r\n"), StartsWith("HTTP/1.1 400"));
+}
+
+TEST_F(ServerTest, ARequestThatDoesNotComeIsGivenUp) {
+  auto socket = Connect();
+  asio::write(socket, asio::buffer(std::string("GET /health HT")));
+  std::string answer;
+  boost::system::error_code error;
+  asio::read(socket, asio::dynamic_buffer(answer), error);  // ends when the server closes
+  EXPECT_EQ(answer, "");
+}
+
+TEST_F(ServerTest, IdleConnectionsAreBounded) {
+  std::vector<asio::ip::tcp::socket> idle;
+  for (int i = 0; i < 50; ++i) idle.push_back(Connect());
+  // The one too many is closed; when it is seen closed the fifty are counted.
+  std::string answer;
+  boost::system::error_code error;
+  auto extra = Connect();
+  asio::read(extra, asio::dynamic_buffer(answer), error);
+  EXPECT_TRUE(error);
+  idle.clear();
+}
+
+TEST_F(ServerTest, ATakenPortSaysWhatToDo) {
+  asio::io_context io;
+  const auto second = Server::Start(io.get_executor(), "127.0.0.1", server_->port(), router_);
+  ASSERT_FALSE(second.has_value());
+  EXPECT_THAT(second.error().message, HasSubstr("server.port"));
+  EXPECT_FALSE(Server::Start(io.get_executor(), "localhost", 0, router_).has_value());
+}
+
+}  // namespace
+}  // namespace pondpilot::proxy::http

@@ -1,0 +1,214 @@
+#include "proxy/http/session.h"
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/http/chunk_encode.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/error.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/serializer.hpp>
+#include <boost/beast/http/write.hpp>
+
+#include "proxy/http/problem.h"
+#include "telemetry/log.h"
+
+namespace pondpilot::proxy::http {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace bhttp = boost::beast::http;
+
+namespace {
+
+template <typename Message>
+void SetHeaders(Message& message, const Response& response, const std::string& request_id, bool keep_alive) {
+  message.set(bhttp::field::server, "pondpilot-proxy");
+  message.set("X-Request-Id", request_id);
+  message.set("X-Content-Type-Options", "nosniff");
+  message.set(bhttp::field::cache_control, "no-store");
+  if (!response.content_type.empty()) message.set(bhttp::field::content_type, response.content_type);
+  for (const auto& [name, value] : response.headers) message.insert(name, value);
+  message.keep_alive(keep_alive);
+}
+
+class ChunkWriter final : public BodyWriter {
+ public:
+  ChunkWriter(beast::tcp_stream& stream, std::chrono::milliseconds wait) : stream_(stream), wait_(wait) {}
+
+  asio::awaitable<bool> Write(std::string piece) override {
+    if (failed_ || piece.empty()) co_return !failed_;
+    boost::system::error_code error;
+    stream_.expires_after(wait_);
+    co_await asio::async_write(stream_, bhttp::make_chunk(asio::buffer(piece)),
+                               asio::redirect_error(asio::use_awaitable, error));
+    failed_ = static_cast<bool>(error);
+    co_return !failed_;
+  }
+
+  asio::awaitable<bool> End() {
+    if (failed_) co_return false;
+    boost::system::error_code error;
+    stream_.expires_after(wait_);
+    co_await asio::async_write(stream_, bhttp::make_chunk_last(), asio::redirect_error(asio::use_awaitable, error));
+    co_return !error;
+  }
+
+ private:
+  beast::tcp_stream& stream_;
+  std::chrono::milliseconds wait_;
+  bool failed_ = false;
+};
+
+}  // namespace
+
+Session::Session(std::shared_ptr<Server> server, asio::ip::tcp::socket socket)
+    : server_(std::move(server)), stream_(std::move(socket)) {
+  boost::system::error_code error;
+  const auto peer = stream_.socket().remote_endpoint(error);
+  peer_address_ = error ? "unknown" : peer.address().to_string();
+  stream_.socket().set_option(asio::ip::tcp::no_delay(true), error);
+  server_->sessions_.insert(this);
+}
+
+Session::~Session() { server_->sessions_.erase(this); }
+
+void Session::Close() {
+  boost::system::error_code error;
+  stream_.socket().shutdown(asio::ip::tcp::socket::shutdown_both, error);
+  stream_.socket().close(error);
+}
+
+asio::awaitable<void> Session::Run() {
+  try {
+    while (!server_->stopping_ && co_await ServeOne()) {
+    }
+  } catch (const std::exception& failure) {
+    telemetry::Log(telemetry::Level::kWarn, "HTTP session failed", {{"error", failure.what()}});
+  }
+  boost::system::error_code error;
+  stream_.socket().shutdown(asio::ip::tcp::socket::shutdown_send, error);
+}
+
+asio::awaitable<bool> Session::ServeOne() {
+  boost::system::error_code error;
+  if (buffer_.size() == 0) {
+    // Nothing of the next request is here yet: the connection is idle, with a wait of its own.
+    idle_ = true;
+    stream_.expires_after(server_->limits_.idle_wait);
+    const size_t read = co_await stream_.async_read_some(buffer_.prepare(4096),
+                                                         asio::redirect_error(asio::use_awaitable, error));
+    if (error) co_return false;
+    buffer_.commit(read);
+  }
+  idle_ = false;
+  Parser parser;
+  parser.header_limit(static_cast<uint32_t>(server_->limits_.header_bytes));
+  parser.body_limit(server_->limits_.body_bytes);
+  stream_.expires_after(server_->limits_.request_wait);
+  co_await bhttp::async_read_header(stream_, buffer_, parser, asio::redirect_error(asio::use_awaitable, error));
+  if (error) {
+    co_await Refuse(error);
+    co_return false;
+  }
+  const auto& head = parser.get();
+  // A message with two lengths, or a length and chunks, has two meanings: the one thing to do is not to choose.
+  if (head.count(bhttp::field::content_length) + head.count(bhttp::field::transfer_encoding) > 1) {
+    co_await Refuse(bhttp::make_error_code(bhttp::error::bad_content_length));
+    co_return false;
+  }
+  if (beast::iequals(head[bhttp::field::expect], "100-continue")) {
+    bhttp::response<bhttp::empty_body> go_on(bhttp::status::continue_, 11);
+    co_await bhttp::async_write(stream_, go_on, asio::redirect_error(asio::use_awaitable, error));
+  }
+  co_await bhttp::async_read(stream_, buffer_, parser, asio::redirect_error(asio::use_awaitable, error));
+  if (error) {
+    co_await Refuse(error);
+    co_return false;
+  }
+  stream_.expires_never();
+
+  auto message = parser.release();
+  Request request;
+  request.method = std::string(message.method_string());
+  const std::string_view target(message.target().data(), message.target().size());
+  const size_t question = target.find('?');
+  request.path = std::string(target.substr(0, question));
+  if (question != std::string_view::npos) request.query = std::string(target.substr(question + 1));
+  request.body = std::move(message.body());
+  request.peer_address = peer_address_;
+  const unsigned version = message.version();
+  const bool keep_alive = message.keep_alive() && !server_->stopping_;
+  request.headers = std::move(static_cast<bhttp::fields&>(message.base()));
+  request.request_id = RequestIdFor(request.Header("X-Request-Id"));
+
+  const Response response = co_await server_->router_.Handle(request);
+  const telemetry::Level level = response.status >= 500 ? telemetry::Level::kWarn : telemetry::Level::kDebug;
+  telemetry::Log(level, "HTTP request",
+                 {{"method", request.method},
+                  {"path", request.path},
+                  {"status", response.status},
+                  {"request_id", request.request_id}});
+  co_return co_await Answer(response, request.request_id, version, request.method == "HEAD", keep_alive);
+}
+
+asio::awaitable<bool> Session::Answer(const Response& response, const std::string& request_id, unsigned version,
+                                      bool head, bool keep_alive) {
+  if (response.stream && version >= 11) co_return co_await AnswerStream(response, request_id, head, keep_alive);
+  bhttp::response<bhttp::string_body> message(bhttp::status(response.status), version);
+  SetHeaders(message, response, request_id, keep_alive && !response.stream);
+  if (response.stream) {
+    message.body() = "Streamed answers need HTTP/1.1.\n";
+    message.result(bhttp::status::http_version_not_supported);
+  } else if (head) {
+    message.content_length(response.body.size());
+  } else {
+    message.body() = response.body;
+  }
+  if (!head && response.status != 204) message.prepare_payload();
+  boost::system::error_code error;
+  stream_.expires_after(server_->limits_.write_wait);
+  bhttp::response_serializer<bhttp::string_body> serializer(message);
+  serializer.split(head);
+  if (head) {
+    co_await bhttp::async_write_header(stream_, serializer, asio::redirect_error(asio::use_awaitable, error));
+  } else {
+    co_await bhttp::async_write(stream_, serializer, asio::redirect_error(asio::use_awaitable, error));
+  }
+  co_return !error && message.keep_alive();
+}
+
+asio::awaitable<bool> Session::AnswerStream(const Response& response, const std::string& request_id, bool head,
+                                            bool keep_alive) {
+  bhttp::response<bhttp::empty_body> message(bhttp::status(response.status), 11);
+  SetHeaders(message, response, request_id, keep_alive);
+  message.chunked(true);
+  boost::system::error_code error;
+  stream_.expires_after(server_->limits_.write_wait);
+  bhttp::response_serializer<bhttp::empty_body> serializer(message);
+  co_await bhttp::async_write_header(stream_, serializer, asio::redirect_error(asio::use_awaitable, error));
+  if (error) co_return false;
+  if (head) co_return keep_alive;
+  ChunkWriter writer(stream_, server_->limits_.write_wait);
+  co_await response.stream(writer);
+  const bool ended = co_await writer.End();
+  co_return ended && keep_alive;
+}
+
+asio::awaitable<void> Session::Refuse(beast::error_code error) {
+  Problem problem{400, "malformed_request", "The request is not HTTP/1.1", "The request could not be read as HTTP/1.1.", {}};
+  if (error == bhttp::error::body_limit) {
+    problem = {413, "body_too_large", "The body is too large",
+               "A body may have up to " + std::to_string(server_->limits_.body_bytes) + " bytes.", {}};
+  } else if (error == bhttp::error::header_limit) {
+    problem = {431, "headers_too_large", "The headers are too large",
+               "The headers may have up to " + std::to_string(server_->limits_.header_bytes) + " bytes together.", {}};
+  } else if (error.category() != bhttp::make_error_code(bhttp::error::bad_method).category()) {
+    co_return;  // the connection broke or its time is up: nobody to answer
+  } else if (error == bhttp::error::end_of_stream || error == bhttp::error::partial_message) {
+    co_return;
+  }
+  const std::string request_id = RequestIdFor("");
+  co_await Answer(ToResponse(problem, request_id), request_id, 11, false, false);
+}
+
+}  // namespace pondpilot::proxy::http

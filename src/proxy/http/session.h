@@ -1,0 +1,44 @@
+#pragma once
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <memory>
+#include <string>
+
+#include "proxy/http/server.h"
+
+namespace pondpilot::proxy::http {
+
+// One connection: requests one after the other until either side ends it. Runs on the server's executor.
+class Session {
+ public:
+  Session(std::shared_ptr<Server> server, boost::asio::ip::tcp::socket socket);
+  ~Session();
+
+  boost::asio::awaitable<void> Run();
+
+  bool idle() const { return idle_; }
+  void Close();
+
+ private:
+  using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
+
+  // False when the connection is to be closed.
+  boost::asio::awaitable<bool> ServeOne();
+  boost::asio::awaitable<bool> Answer(const Response& response, const std::string& request_id, unsigned version,
+                                      bool head, bool keep_alive);
+  boost::asio::awaitable<bool> AnswerStream(const Response& response, const std::string& request_id, bool head,
+                                            bool keep_alive);
+  boost::asio::awaitable<void> Refuse(boost::beast::error_code error);
+
+  std::shared_ptr<Server> server_;
+  boost::beast::tcp_stream stream_;
+  boost::beast::flat_buffer buffer_;
+  std::string peer_address_;
+  bool idle_ = true;
+};
+
+}  // namespace pondpilot::proxy::http

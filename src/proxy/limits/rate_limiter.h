@@ -1,0 +1,43 @@
+#pragma once
+
+#include <list>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "proxy/limits/token_bucket.h"
+
+namespace pondpilot::proxy::limits {
+
+// One token bucket per key (a user, a client address). Holds at most `max_keys` of them and forgets the one used
+// longest ago, so that invented keys cost no memory. Thread-safe.
+class RateLimiter {
+ public:
+  // `what` names what is counted in the refusal ("requests"). `clock` must outlive the limiter.
+  RateLimiter(Rate rate, std::string what, const base::Clock& clock, size_t max_keys = 100'000);
+
+  // Takes one request from `key`'s bucket; kResourceExhausted with retry_after when it is empty.
+  base::Result<void> Take(std::string_view key);
+
+  size_t keys() const;
+
+ private:
+  struct Entry {
+    std::string key;
+    TokenBucket bucket;
+  };
+  using Order = std::list<Entry>;  // used last in front
+
+  const Rate rate_;
+  const std::string what_;
+  const base::Clock& clock_;
+  const size_t max_keys_;
+  mutable std::mutex mutex_;
+  Order order_;
+  std::unordered_map<std::string_view, Order::iterator> by_key_;  // views into order_
+};
+
+}  // namespace pondpilot::proxy::limits

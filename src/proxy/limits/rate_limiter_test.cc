@@ -1,0 +1,37 @@
+#include "proxy/limits/rate_limiter.h"
+
+#include <gtest/gtest.h>
+
+namespace pondpilot::proxy::limits {
+namespace {
+
+TEST(RateLimiterTest, KeysDoNotShareABucket) {
+  base::ManualClock clock;
+  RateLimiter limiter({60, 1}, "requests", clock);
+  EXPECT_TRUE(limiter.Take("alice").has_value());
+  EXPECT_TRUE(limiter.Take("bob").has_value());
+  const auto refused = limiter.Take("alice");
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, base::ErrorCode::kResourceExhausted);
+  EXPECT_EQ(refused.error().retry_after, std::chrono::milliseconds(1000));
+  EXPECT_EQ(refused.error().message, "Too many requests: try again in 1 s.");
+  clock.Advance(std::chrono::seconds(1));
+  EXPECT_TRUE(limiter.Take("alice").has_value());
+}
+
+TEST(RateLimiterTest, InventedKeysCostNoMemory) {
+  base::ManualClock clock;
+  RateLimiter limiter({60, 1}, "requests", clock, 1000);
+  EXPECT_TRUE(limiter.Take("alice").has_value());
+  for (int i = 0; i < 100'000; ++i) {
+    EXPECT_TRUE(limiter.Take("invented-" + std::to_string(i)).has_value());
+    // Whoever is active is not forgotten: alice's bucket stays empty.
+    if (i % 500 == 0) {
+      EXPECT_FALSE(limiter.Take("alice").has_value());
+    }
+  }
+  EXPECT_EQ(limiter.keys(), 1000u);
+}
+
+}  // namespace
+}  // namespace pondpilot::proxy::limits
