@@ -12,7 +12,7 @@ from pyarrow import flight
 
 from tests.support.databases import start_postgres
 from tests.support.engine import ROOT
-from tests.support.proxy import base_config, cpu_seconds
+from tests.support.proxy import base_config, idle
 from tests.support.waiting import eventually
 
 JOIN = """
@@ -133,13 +133,6 @@ def test_types_and_nulls_survive(user):
     assert (first["i"], first["s"], first["b"], str(first["d"]), first["x"]) == (1, "ä€😀", True, "12.34", b"x")
     assert first["t"].isoformat() == "2025-03-04T05:06:07"
     assert list(second.values()) == [None] * 6
-
-
-def idle(container: str) -> bool:
-    """No processor time in a quarter of a second."""
-    before = cpu_seconds(container)
-    threading.Event().wait(0.25)
-    return cpu_seconds(container) - before <= 0.02
 
 
 def test_cancelling_a_stream_stops_the_worker(product, sub):

@@ -1,6 +1,7 @@
 """A proxy container with a configuration of its own, on ports that the engine chose."""
 
 import re
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -164,3 +165,10 @@ def cpu_seconds(container: str) -> float:
     """Processor time that the container's first process and its children have used."""
     stat = docker("exec", container, "cat", "/proc/1/stat").rsplit(")", 1)[1].split()
     return (int(stat[11]) + int(stat[12])) / 100
+
+
+def idle(container: str) -> bool:
+    """The container uses no processor time in a quarter of a second."""
+    before = cpu_seconds(container)
+    threading.Event().wait(0.25)
+    return cpu_seconds(container) - before <= 0.02
