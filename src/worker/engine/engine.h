@@ -27,6 +27,10 @@ struct Limits {
   std::string spill_dir;      // exists and is writable; DuckDB's temp_directory
 };
 
+// Sets the limit on this process's data segment that turns an allocation bomb into an error instead of an OOM
+// kill. Once, before threads start. Not under a sanitizer, whose shadow memory counts against it.
+base::Result<void> LimitProcessMemory(const Limits& limits);
+
 struct ServerTarget {
   std::string host;
   uint16_t port = 0;
@@ -52,7 +56,8 @@ struct AttachmentState {
   std::string reason;  // when not available: a sentence for the user, without secrets
 };
 
-// A result being read. Destroying it before its end cancels the statement. One thread at a time, except Cancel.
+// A result being read. Destroying it before its end cancels the statement. One thread at a time, except
+// Cancel.
 class ResultStream {
  public:
   virtual ~ResultStream() = default;
@@ -66,16 +71,17 @@ class ResultStream {
 
 inline constexpr uint64_t kBatchRows = 65536;
 
-// One DuckDB connection: settings, temporary tables and the open transaction live here. One statement at a time;
-// Execute while a stream of it is open is the caller's mistake (kFailedPrecondition). Interrupt from any thread.
+// One DuckDB connection: settings, temporary tables and the open transaction live here. One statement at a
+// time; Execute while a stream of it is open is the caller's mistake (kFailedPrecondition). Interrupt from
+// any thread.
 class Connection {
  public:
   virtual ~Connection() = default;
-  // Runs every statement of `sql` in order; the stream is that of the last one. Statements before the last are run to
-  // their end first. A last statement that yields rows is truly streamed; others have run when this returns. DDL and
-  // the like yield an empty result; INSERT, UPDATE and DELETE one BIGINT column "Count".
-  // Empty text, text that isn't UTF-8, a statement outside the allow-list (kPermissionDenied), DuckDB's own errors
-  // (its class decides the code; the message is DuckDB's, with position and hint).
+  // Runs every statement of `sql` in order; the stream is that of the last one. Statements before the last
+  // are run to their end first. A last statement that yields rows is truly streamed; others have run when
+  // this returns. DDL and the like yield an empty result; INSERT, UPDATE and DELETE one BIGINT column
+  // "Count". Empty text, text that isn't UTF-8, a statement outside the allow-list (kPermissionDenied),
+  // DuckDB's own errors (its class decides the code; the message is DuckDB's, with position and hint).
   virtual base::Result<std::unique_ptr<ResultStream>> Execute(std::string_view sql) = 0;
   // Stops what Execute is doing on another thread; it returns kCancelled.
   virtual void Interrupt() = 0;
@@ -90,14 +96,16 @@ class Engine {
  public:
   virtual ~Engine() = default;
 
-  // Opens an in-memory DuckDB within `limits` and loads the packaged scanners. No tenant secret is needed yet.
+  // Opens an in-memory DuckDB within `limits` and loads the packaged scanners. No tenant secret is needed
+  // yet.
   static base::Result<std::unique_ptr<Engine>> Open(const Limits& limits);
 
-  // Once: attaches what can be attached (each bounded in time, concurrently where DuckDB allows), drops the secrets,
-  // removes pass-through functions, applies the settings and locks the configuration. Returns the state of each
-  // attachment. An error means that the lock-down could not be proven: the worker must not serve.
-  virtual base::Result<std::vector<AttachmentState>> AttachAndLockDown(const std::vector<Attachment>& attachments,
-                                                                       const std::vector<std::string>& extensions) = 0;
+  // Once: attaches what can be attached (each bounded in time, concurrently where DuckDB allows), drops the
+  // secrets, removes pass-through functions, applies the settings and locks the configuration. Returns the
+  // state of each attachment. An error means that the lock-down could not be proven: the worker must not
+  // serve.
+  virtual base::Result<std::vector<AttachmentState>> AttachAndLockDown(
+      const std::vector<Attachment>& attachments, const std::vector<std::string>& extensions) = 0;
 
   virtual std::vector<AttachmentState> attachments() const = 0;
 

@@ -1,0 +1,233 @@
+#include "worker/engine/duckdb_engine.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <future>
+
+#include "base/text.h"
+#include "telemetry/log.h"
+#include "worker/engine/attach.h"
+#include "worker/engine/connection.h"
+#include "worker/engine/errors.h"
+#include "worker/engine/lock_down.h"
+#include "worker/engine/memory_plan.h"
+
+namespace pondpilot::worker::engine {
+namespace {
+
+using base::ErrorCode;
+using base::Fail;
+using base::Result;
+
+constexpr std::chrono::seconds kRetryEvery(5);
+
+Result<void> Run(duckdb::Connection& connection, const std::string& sql) {
+  const auto result = connection.Query(sql);
+  if (result->HasError()) return std::unexpected(ToError(result->GetErrorObject()));
+  return {};
+}
+
+// Packaged extensions by the names that the configuration knows.
+const char* PackagedName(const std::string& extension) {
+  if (extension == "postgres") return "postgres_scanner";
+  if (extension == "mysql") return "mysql_scanner";
+  if (extension == "sqlite") return "sqlite_scanner";
+  if (extension == "httpfs") return "httpfs";
+  return nullptr;
+}
+
+// Does `sql` hold `name` as a word, in any case?
+bool Names(std::string_view sql, std::string_view name) {
+  const std::string text = base::ToLowerAscii(sql);
+  const std::string word = base::ToLowerAscii(name);
+  const auto part_of_word = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
+           static_cast<unsigned char>(c) >= 0x80;
+  };
+  for (size_t at = text.find(word); at != std::string::npos; at = text.find(word, at + 1)) {
+    const bool starts = at == 0 || !part_of_word(text[at - 1]);
+    const size_t end = at + word.size();
+    if (starts && (end == text.size() || !part_of_word(text[end]))) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Result<void> LimitProcessMemory(const Limits& limits) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  (void)limits;
+#else
+  const MemoryPlan plan = PlanMemory(limits);
+  const rlimit limit{plan.data_bytes, plan.data_bytes};
+  if (::setrlimit(RLIMIT_DATA, &limit) != 0) {
+    return Fail(ErrorCode::kInternal, "The limit on the data segment could not be set.");
+  }
+#endif
+  return {};
+}
+
+Result<std::unique_ptr<Engine>> Engine::Open(const Limits& limits) {
+  auto engine = DuckDbEngine::Open(limits);
+  if (!engine) return std::unexpected(engine.error());
+  return std::unique_ptr<Engine>(std::move(*engine));
+}
+
+Result<std::unique_ptr<DuckDbEngine>> DuckDbEngine::Open(const Limits& limits) {
+  const MemoryPlan plan = PlanMemory(limits);
+  std::unique_ptr<DuckDbEngine> engine(new DuckDbEngine());
+  engine->limits_ = limits;
+  try {
+    duckdb::DBConfig config;
+    config.SetOptionByName("memory_limit", duckdb::Value(std::to_string(plan.duckdb_bytes) + "B"));
+    config.SetOptionByName("threads", duckdb::Value::BIGINT(plan.threads));
+    config.SetOptionByName("temp_directory", duckdb::Value(limits.spill_dir));
+    config.SetOptionByName("max_temp_directory_size", duckdb::Value(std::to_string(plan.spill_bytes) + "B"));
+    config.SetOptionByName("autoinstall_known_extensions", duckdb::Value::BOOLEAN(false));
+    config.SetOptionByName("allow_persistent_secrets", duckdb::Value::BOOLEAN(false));
+    engine->database_ = std::make_unique<duckdb::DuckDB>(nullptr, &config);
+    engine->own_ = std::make_unique<duckdb::Connection>(*engine->database_);
+    // Loaded now, while no tenant waits, whether or not they will be needed: 5 ms each when the files are
+    // cached.
+    for (const char* extension : {"postgres_scanner", "mysql_scanner", "sqlite_scanner"}) {
+      if (const auto loaded = Run(*engine->own_, std::string("LOAD ") + extension); !loaded) {
+        return Fail(ErrorCode::kInternal,
+                    std::string("DuckDB's extension ") + extension + " can't be loaded.",
+                    loaded.error().message);
+      }
+    }
+    if (const auto zone = Run(*engine->own_, "SET GLOBAL TimeZone = 'UTC'"); !zone)
+      return std::unexpected(zone.error());
+  } catch (const std::exception& thrown) {
+    return Fail(ErrorCode::kInternal, "DuckDB can't be opened.", thrown.what());
+  }
+  return engine;
+}
+
+DuckDbEngine::~DuckDbEngine() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  if (retrier_.joinable()) retrier_.join();
+}
+
+Result<std::vector<AttachmentState>> DuckDbEngine::AttachAndLockDown(
+    const std::vector<Attachment>& attachments, const std::vector<std::string>& extensions) {
+  try {
+    for (const std::string& extension : extensions) {
+      const char* name = PackagedName(extension);
+      if (name == nullptr) {
+        return Fail(ErrorCode::kInvalidArgument,
+                    "duckdb.extensions: there is no packaged extension " + extension + ".");
+      }
+      if (const auto loaded = Run(*own_, std::string("LOAD ") + name); !loaded)
+        return std::unexpected(loaded.error());
+    }
+    // Use of secrets after the lock needs the secret storage to exist before it.
+    for (const char* sql : {"CREATE SECRET warm_up (TYPE postgres, HOST 'none')", "DROP SECRET warm_up"}) {
+      if (const auto done = Run(*own_, sql); !done) return std::unexpected(done.error());
+    }
+    // All at once: silent hosts cost the longest time-out, not the sum of them.
+    std::vector<std::future<Result<void>>> attempts;
+    attempts.reserve(attachments.size());
+    for (const Attachment& attachment : attachments) {
+      attempts.push_back(std::async(std::launch::async, [this, &attachment] {
+        duckdb::Connection connection(*database_);
+        return AttachDatabase(connection, attachment);
+      }));
+    }
+    std::vector<std::string> catalogs = {"system", "temp", "memory"};
+    std::vector<AttachmentState> states;
+    std::vector<Attachment> missing;
+    for (size_t i = 0; i < attachments.size(); ++i) {
+      const Attachment& attachment = attachments[i];
+      const Result<void> attached = attempts[i].get();
+      catalogs.push_back(attachment.alias);
+      states.push_back({attachment.alias, attached.has_value(), attached ? "" : attached.error().message});
+      if (attached) continue;
+      telemetry::Log(telemetry::Level::kWarn, "Database not attached",
+                     {{"alias", attachment.alias}, {"reason", attached.error().message}});
+      if (attachment.kind == Attachment::Kind::kPostgres || attachment.kind == Attachment::Kind::kMysql) {
+        missing.push_back(attachment);
+      }
+    }
+    policy_ = std::make_unique<StatementPolicy>(std::move(catalogs));
+    if (const auto locked = LockDown(*own_); !locked) return std::unexpected(locked.error());
+    if (const auto proven = ProveLockDown(*database_, attachments); !proven)
+      return std::unexpected(proven.error());
+    const std::lock_guard lock(mutex_);
+    states_ = states;
+    missing_ = std::move(missing);
+    if (!missing_.empty()) retrier_ = std::thread(&DuckDbEngine::RetryLoop, this);
+    locked_.store(true);
+    return states;
+  } catch (const std::exception& thrown) {
+    return Fail(ErrorCode::kInternal, "The databases could not be attached.", thrown.what());
+  }
+}
+
+void DuckDbEngine::RetryLoop() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_ && !missing_.empty()) {
+    wake_.wait_for(lock, kRetryEvery, [this] { return stopping_; });
+    if (stopping_) break;
+    std::vector<Attachment> tries = std::move(missing_);
+    missing_.clear();
+    lock.unlock();
+    std::vector<Attachment> left;
+    std::vector<AttachmentState> changes;
+    for (Attachment& attachment : tries) {
+      const ExternalAccess access(*own_);
+      const Result<void> attached = AttachDatabase(*own_, attachment);
+      changes.push_back({attachment.alias, attached.has_value(), attached ? "" : attached.error().message});
+      if (attached) {
+        telemetry::Log(telemetry::Level::kInfo, "Database attached late", {{"alias", attachment.alias}});
+      } else {
+        left.push_back(std::move(attachment));
+      }
+    }
+    lock.lock();
+    missing_ = std::move(left);
+    for (const AttachmentState& change : changes) {
+      std::ranges::replace_if(
+          states_, [&](const AttachmentState& state) { return state.alias == change.alias; }, change);
+    }
+  }
+}
+
+std::vector<AttachmentState> DuckDbEngine::attachments() const {
+  const std::lock_guard lock(mutex_);
+  return states_;
+}
+
+Result<std::unique_ptr<Connection>> DuckDbEngine::Connect() {
+  if (!locked_.load()) return Fail(ErrorCode::kFailedPrecondition, "The worker has no user yet.");
+  try {
+    return std::make_unique<DuckDbConnection>(*this, std::make_shared<duckdb::Connection>(*database_));
+  } catch (const std::exception& thrown) {
+    return std::unexpected(ToError(thrown));
+  }
+}
+
+bool DuckDbEngine::healthy() const {
+  return healthy_.load() && !duckdb::ValidChecker::IsInvalidated(*database_->instance);
+}
+
+void DuckDbEngine::NoteError(const base::Error& error) {
+  if (error.message.find("database has been invalidated") != std::string::npos) healthy_.store(false);
+}
+
+void DuckDbEngine::ExplainMissingDatabase(std::string_view sql, base::Error& error) const {
+  if (error.code != ErrorCode::kNotFound && error.code != ErrorCode::kInvalidArgument) return;
+  const std::lock_guard lock(mutex_);
+  for (const AttachmentState& state : states_) {
+    if (state.available || !Names(sql, state.alias)) continue;
+    error.code = ErrorCode::kUnavailable;
+    error.message += "\nThe database \"" + state.alias + "\" is not available: " + state.reason + ".";
+  }
+}
+
+}  // namespace pondpilot::worker::engine

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "worker/engine/duckdb_headers.h"
+#include "worker/engine/engine.h"
+#include "worker/engine/statement_policy.h"
+
+namespace pondpilot::worker::engine {
+
+class DuckDbEngine final : public Engine {
+ public:
+  static base::Result<std::unique_ptr<DuckDbEngine>> Open(const Limits& limits);
+  ~DuckDbEngine() override;
+
+  base::Result<std::vector<AttachmentState>> AttachAndLockDown(
+      const std::vector<Attachment>& attachments, const std::vector<std::string>& extensions) override;
+  std::vector<AttachmentState> attachments() const override;
+  base::Result<std::unique_ptr<Connection>> Connect() override;
+  bool healthy() const override;
+
+  const StatementPolicy& policy() const { return *policy_; }
+  // Looks at every error for what makes the whole engine unusable.
+  void NoteError(const base::Error& error);
+  // Adds to an error on a name that was not found why an attached database is not there, when the text names
+  // one.
+  void ExplainMissingDatabase(std::string_view sql, base::Error& error) const;
+
+ private:
+  DuckDbEngine() = default;
+
+  // Tries the databases that were down again, until all are attached or the engine ends.
+  void RetryLoop();
+
+  Limits limits_;
+  std::unique_ptr<duckdb::DuckDB> database_;
+  // The worker's own connection; the only one that ever has external access, and only while it attaches.
+  std::unique_ptr<duckdb::Connection> own_;
+  std::unique_ptr<StatementPolicy> policy_;
+  std::atomic<bool> locked_{false};
+  std::atomic<bool> healthy_{true};
+
+  mutable std::mutex mutex_;
+  std::vector<AttachmentState> states_;
+  std::vector<Attachment> missing_;  // with their credentials, for as long as they are tried again
+  bool stopping_ = false;
+  std::condition_variable wake_;
+  std::thread retrier_;
+};
+
+}  // namespace pondpilot::worker::engine

@@ -1,0 +1,38 @@
+#pragma once
+
+// All of DuckDB's headers that the engine uses, in one place: they are precompiled, and the warnings that
+// they raise under the project's flags are theirs.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow"
+#pragma GCC diagnostic ignored "-Wpedantic"
+#include <duckdb.hpp>
+#include <duckdb/catalog/catalog.hpp>
+#include <duckdb/common/arrow/arrow_converter.hpp>
+#include <duckdb/common/arrow/arrow_format.hpp>
+#include <duckdb/common/arrow/arrow_wrapper.hpp>
+#include <duckdb/main/attached_database.hpp>
+#include <duckdb/main/client_config.hpp>
+#include <duckdb/main/client_context.hpp>
+#include <duckdb/main/config.hpp>
+#include <duckdb/main/query_result_stream.hpp>
+#include <duckdb/main/settings.hpp>
+#include <duckdb/main/valid_checker.hpp>
+#include <duckdb/parser/expression/constant_expression.hpp>
+#include <duckdb/parser/expression/function_expression.hpp>
+#include <duckdb/parser/parsed_data/attach_info.hpp>
+#include <duckdb/parser/parsed_data/create_info.hpp>
+#include <duckdb/parser/parsed_data/detach_info.hpp>
+#include <duckdb/parser/parsed_data/drop_info.hpp>
+#include <duckdb/parser/parsed_data/load_info.hpp>
+#include <duckdb/parser/parsed_data/pragma_info.hpp>
+#include <duckdb/parser/statement/attach_statement.hpp>
+#include <duckdb/parser/statement/call_statement.hpp>
+#include <duckdb/parser/statement/create_statement.hpp>
+#include <duckdb/parser/statement/detach_statement.hpp>
+#include <duckdb/parser/statement/drop_statement.hpp>
+#include <duckdb/parser/statement/explain_statement.hpp>
+#include <duckdb/parser/statement/load_statement.hpp>
+#include <duckdb/parser/statement/multi_statement.hpp>
+#include <duckdb/parser/statement/pragma_statement.hpp>
+#include <duckdb/parser/statement/prepare_statement.hpp>
+#pragma GCC diagnostic pop

@@ -1,0 +1,70 @@
+#include "worker/engine/errors.h"
+
+#include <new>
+
+namespace pondpilot::worker::engine {
+namespace {
+
+using base::ErrorCode;
+using duckdb::ExceptionType;
+
+ErrorCode ToCode(ExceptionType type) {
+  switch (type) {
+    case ExceptionType::INTERRUPT:
+      return ErrorCode::kCancelled;
+    case ExceptionType::PERMISSION:
+      return ErrorCode::kPermissionDenied;
+    case ExceptionType::OUT_OF_MEMORY:
+    case ExceptionType::OBJECT_SIZE:
+      return ErrorCode::kResourceExhausted;
+    case ExceptionType::CATALOG:
+      return ErrorCode::kNotFound;
+    case ExceptionType::NOT_IMPLEMENTED:
+    case ExceptionType::MISSING_EXTENSION:
+    case ExceptionType::AUTOLOAD:
+      return ErrorCode::kUnimplemented;
+    case ExceptionType::TRANSACTION:
+    case ExceptionType::DEPENDENCY:
+    case ExceptionType::RESOURCE_IN_USE:
+      return ErrorCode::kFailedPrecondition;
+    case ExceptionType::CONSTRAINT:
+    case ExceptionType::INDEX:
+      return ErrorCode::kAlreadyExists;
+    case ExceptionType::CONNECTION:
+    case ExceptionType::NETWORK:
+    case ExceptionType::HTTP:
+    case ExceptionType::FATAL:
+      return ErrorCode::kUnavailable;
+    case ExceptionType::INTERNAL:
+    case ExceptionType::NULL_POINTER:
+    case ExceptionType::DATA_CORRUPTION:
+      return ErrorCode::kInternal;
+    case ExceptionType::IO:
+      return ErrorCode::kUnavailable;
+    default:
+      return ErrorCode::kInvalidArgument;
+  }
+}
+
+}  // namespace
+
+base::Error ToError(const duckdb::ErrorData& error) {
+  base::Error out;
+  out.code = ToCode(error.Type());
+  out.message = error.Message();
+  // Thrown inside as a plain std::bad_alloc when the data segment is at its limit.
+  if (error.RawMessage().find("bad_alloc") != std::string::npos ||
+      error.RawMessage().find("bad allocation") != std::string::npos) {
+    out.code = ErrorCode::kResourceExhausted;
+    out.message =
+        "Out of Memory Error: the statement needs more memory than this worker has. Select fewer rows or "
+        "columns, or "
+        "build smaller values.";
+  }
+  if (out.code == ErrorCode::kCancelled) out.message = "The statement was cancelled.";
+  return out;
+}
+
+base::Error ToError(const std::exception& thrown) { return ToError(duckdb::ErrorData(thrown)); }
+
+}  // namespace pondpilot::worker::engine

@@ -1,0 +1,36 @@
+#include "worker/engine/memory_plan.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace pondpilot::worker::engine {
+namespace {
+
+constexpr uint64_t kMiB = 1 << 20;
+
+// What the kernel counts for the container besides this process's data: code, page cache that can't be
+// dropped at once, socket buffers, the pages of /tmp.
+constexpr uint64_t kOutsideData = 32 * kMiB;
+
+// What the process needs besides DuckDB's counted memory: the engine and the scanners at rest, gRPC, thread
+// stacks, the result batches on their way out. gRPC ends the process when its own allocation fails, so this
+// is generous.
+constexpr uint64_t kBesidesDuckDb = 160 * kMiB;
+
+// Spilling to disk is bounded, so that one user can't fill the host's disk.
+constexpr uint64_t kSpillFactor = 8;
+
+}  // namespace
+
+MemoryPlan PlanMemory(const Limits& limits) {
+  MemoryPlan plan;
+  const uint64_t total = std::max(limits.memory_bytes, 64 * kMiB);
+  plan.data_bytes = total - std::min(kOutsideData, total / 8);
+  plan.duckdb_bytes = plan.data_bytes - std::min(kBesidesDuckDb, plan.data_bytes / 2);
+  plan.spill_bytes = total * kSpillFactor;
+  // More threads than cores gain nothing; a second thread costs tiny queries 100 µs.
+  plan.threads = static_cast<uint32_t>(std::clamp(std::ceil(limits.cpu_cores), 1.0, 256.0));
+  return plan;
+}
+
+}  // namespace pondpilot::worker::engine

@@ -1,0 +1,140 @@
+#include "worker/engine/result_stream.h"
+
+#include <arrow/c/bridge.h>
+#include <arrow/record_batch.h>
+#include <arrow/type.h>
+
+#include "worker/engine/arrow_types.h"
+#include "worker/engine/errors.h"
+
+namespace pondpilot::worker::engine {
+namespace {
+
+using base::ErrorCode;
+using base::Fail;
+using base::Result;
+
+std::unexpected<base::Error> ArrowFailure(const arrow::Status& status) {
+  if (status.IsOutOfMemory()) {
+    return Fail(ErrorCode::kResourceExhausted,
+                "Out of Memory Error: a batch of the result does not fit into memory.");
+  }
+  return Fail(ErrorCode::kInternal, "The result can't be represented in Arrow: " + status.message());
+}
+
+}  // namespace
+
+Result<std::unique_ptr<DuckDbStream>> DuckDbStream::Open(std::shared_ptr<duckdb::Connection> connection,
+                                                         duckdb::unique_ptr<duckdb::QueryResult> submitted,
+                                                         bool whole) {
+  std::unique_ptr<DuckDbStream> out(new DuckDbStream());
+  out->connection_ = std::move(connection);
+  try {
+    out->stream_ = std::make_unique<Stream>(std::move(submitted));
+    out->open_ = true;
+    // A statement that expands into several knows its columns only once the last of them is bound: run up to
+    // there.
+    if (!out->stream_->MetadataAvailable()) {
+      auto first = out->Fetch();
+      if (!first) return std::unexpected(first.error());
+      if (*first) out->kept_.push_back(std::move(*first));
+    }
+    if (out->schema_ == nullptr) {
+      if (const auto read = out->ReadSchema(); !read) return std::unexpected(read.error());
+    }
+    while (whole && out->open_) {
+      auto batch = out->Fetch();
+      if (!batch) return std::unexpected(batch.error());
+      if (*batch) out->kept_.push_back(std::move(*batch));
+    }
+  } catch (const std::exception& thrown) {
+    return std::unexpected(ToError(thrown));
+  }
+  return out;
+}
+
+DuckDbStream::~DuckDbStream() {
+  if (open()) {
+    Cancel();
+    Close();
+  }
+}
+
+bool DuckDbStream::open() const {
+  const std::lock_guard lock(mutex_);
+  return open_;
+}
+
+void DuckDbStream::Close() {
+  {
+    const std::lock_guard lock(mutex_);
+    open_ = false;
+  }
+  stream_.reset();
+}
+
+void DuckDbStream::Cancel() {
+  cancelled_.store(true);
+  const std::lock_guard lock(mutex_);
+  if (open_) connection_->Interrupt();
+}
+
+Result<void> DuckDbStream::ReadSchema() {
+  // The format's state owns its schema; a type tree of our own is imported from a fresh export of the same.
+  const auto& state = stream_->FormatState();
+  duckdb::ArrowSchemaWrapper exported;
+  auto properties = state.Properties();
+  duckdb::ArrowConverter::ToArrowSchema(&exported.arrow_schema, state.Types(),
+                                        duckdb::IdentifiersToStrings(stream_->GetNames()), properties);
+  auto native = arrow::ImportSchema(&exported.arrow_schema);
+  if (!native.ok()) return ArrowFailure(native.status());
+  native_schema_ = std::move(*native);
+  schema_ = WithoutDictionaries(native_schema_);
+  convert_ = !schema_->Equals(*native_schema_, false);
+  return {};
+}
+
+Result<std::shared_ptr<arrow::RecordBatch>> DuckDbStream::Fetch() {
+  try {
+    auto array = stream_->Fetch();
+    if (!array) {
+      const bool failed = stream_->HasError();
+      base::Error error = failed ? ToError(stream_->GetErrorObject()) : base::Error{};
+      if (!failed && schema_ == nullptr) {
+        if (const auto read = ReadSchema(); !read) return std::unexpected(read.error());
+      }
+      Close();
+      if (failed) return std::unexpected(std::move(error));
+      return nullptr;
+    }
+    if (schema_ == nullptr) {
+      if (const auto read = ReadSchema(); !read) return std::unexpected(read.error());
+    }
+    auto batch = arrow::ImportRecordBatch(&array->arrow_array, native_schema_);
+    if (batch.ok() && convert_) batch = WithoutDictionaries(*batch, schema_);
+    if (!batch.ok()) {
+      Close();
+      return ArrowFailure(batch.status());
+    }
+    return std::move(*batch);
+  } catch (const std::exception& thrown) {
+    Close();
+    return std::unexpected(ToError(thrown));
+  }
+}
+
+Result<std::shared_ptr<arrow::RecordBatch>> DuckDbStream::Next() {
+  if (cancelled_.load()) {
+    if (open()) Close();
+    return Fail(ErrorCode::kCancelled, "The statement was cancelled.");
+  }
+  if (!kept_.empty()) {
+    auto batch = std::move(kept_.front());
+    kept_.pop_front();
+    return batch;
+  }
+  if (!open()) return nullptr;
+  return Fetch();
+}
+
+}  // namespace pondpilot::worker::engine

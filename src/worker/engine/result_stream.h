@@ -1,0 +1,51 @@
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <mutex>
+
+#include "worker/engine/duckdb_headers.h"
+#include "worker/engine/engine.h"
+
+namespace pondpilot::worker::engine {
+
+// A DuckDB stream of Arrow arrays, read as record batches. Keeps its connection alive.
+class DuckDbStream final : public ResultStream {
+ public:
+  using Stream = duckdb::QueryResultStream<duckdb::ArrowFormat>;
+
+  // Opens the stream of a submitted statement. When `whole` is set the statement runs to its end here and its
+  // batches are kept; else they are computed as they are read.
+  static base::Result<std::unique_ptr<DuckDbStream>> Open(std::shared_ptr<duckdb::Connection> connection,
+                                                          duckdb::unique_ptr<duckdb::QueryResult> submitted,
+                                                          bool whole);
+  ~DuckDbStream() override;
+
+  const std::shared_ptr<arrow::Schema>& schema() const override { return schema_; }
+  base::Result<std::shared_ptr<arrow::RecordBatch>> Next() override;
+  void Cancel() override;
+
+  // Is the connection still held by this stream?
+  bool open() const;
+
+ private:
+  DuckDbStream() = default;
+
+  base::Result<std::shared_ptr<arrow::RecordBatch>> Fetch();
+  base::Result<void> ReadSchema();
+  void Close();
+
+  std::shared_ptr<duckdb::Connection> connection_;
+  std::unique_ptr<Stream> stream_;
+  std::shared_ptr<arrow::Schema> native_schema_;  // as DuckDB makes it
+  std::shared_ptr<arrow::Schema> schema_;         // as it goes out
+  bool convert_ = false;
+  std::deque<std::shared_ptr<arrow::RecordBatch>> kept_;
+  std::atomic<bool> cancelled_{false};
+  // Guards `open_`: an interrupt must not hit the statement that comes after this one on the connection.
+  mutable std::mutex mutex_;
+  bool open_ = false;
+};
+
+}  // namespace pondpilot::worker::engine
