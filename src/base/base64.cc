@@ -5,7 +5,8 @@
 namespace pondpilot::base {
 namespace {
 
-constexpr std::string_view kLettersAndDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+constexpr std::string_view kLettersAndDigits =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
 int Value(char c, char at62, char at63) {
   if (c >= 'A' && c <= 'Z') return c - 'A';

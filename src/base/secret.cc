@@ -63,7 +63,8 @@ std::string HmacSha256Hex(const Secret& key, std::string_view data) {
   std::array<unsigned char, 32> digest{};
   unsigned int size = 0;
   if (HMAC(EVP_sha256(), key.Reveal().data(), static_cast<int>(key.size()),
-           reinterpret_cast<const unsigned char*>(data.data()), data.size(), digest.data(), &size) == nullptr) {
+           reinterpret_cast<const unsigned char*>(data.data()), data.size(), digest.data(),
+           &size) == nullptr) {
     std::abort();
   }
   return ToHex({reinterpret_cast<const char*>(digest.data()), size});

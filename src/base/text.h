@@ -19,8 +19,8 @@ bool EqualsIgnoreCase(std::string_view a, std::string_view b);
 // `text` without ASCII blanks, tabs and line ends at both sides.
 std::string_view Trim(std::string_view text);
 
-// The candidate with the smallest edit distance to `word`, or nullopt when none is close enough to be what was
-// meant (more than a third of the letters differ).
+// The candidate with the smallest edit distance to `word`, or nullopt when none is close enough to be what
+// was meant (more than a third of the letters differ).
 std::optional<std::string> Nearest(std::string_view word, const std::vector<std::string>& candidates);
 
 }  // namespace pondpilot::base

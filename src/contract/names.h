@@ -10,7 +10,8 @@ inline constexpr uint32_t kContractVersion = 1;
 // The port a worker listens on inside its container.
 inline constexpr uint16_t kWorkerPort = 9090;
 
-// Metadata that the proxy adds to every call to a worker. Whatever a client sends under the prefix is removed.
+// Metadata that the proxy adds to every call to a worker. Whatever a client sends under the prefix is
+// removed.
 inline constexpr char kInternalPrefix[] = "x-pondpilot-";
 // Proves to the worker that its own proxy calls. Missing or wrong: UNAUTHENTICATED.
 inline constexpr char kWorkerTokenHeader[] = "x-pondpilot-worker-token";
@@ -19,14 +20,14 @@ inline constexpr char kConnectionHeader[] = "x-pondpilot-connection";
 // Names the call in the logs of both processes.
 inline constexpr char kRequestIdHeader[] = "x-request-id";
 
-// Environment of a worker process. The token itself is in no environment: the worker knows only its digest, which
-// is of no use to whoever reads it.
+// Environment of a worker process. The token itself is in no environment: the worker knows only its digest,
+// which is of no use to whoever reads it.
 inline constexpr char kWorkerTokenSha256Env[] = "PONDPILOT_WORKER_TOKEN_SHA256";  // 64 hex digits, required
 inline constexpr char kWorkerIdEnv[] = "PONDPILOT_WORKER_ID";                     // for log lines, required
-inline constexpr char kMemoryBytesEnv[] = "PONDPILOT_MEMORY_BYTES";               // the container's limit, required
-inline constexpr char kCpuCoresEnv[] = "PONDPILOT_CPU_CORES";                     // decimal, required
-inline constexpr char kListenEnv[] = "PONDPILOT_LISTEN";      // host:port, default 0.0.0.0:kWorkerPort
-inline constexpr char kSpillDirEnv[] = "PONDPILOT_SPILL_DIR";  // default /var/lib/pondpilot/spill
+inline constexpr char kMemoryBytesEnv[] = "PONDPILOT_MEMORY_BYTES";  // the container's limit, required
+inline constexpr char kCpuCoresEnv[] = "PONDPILOT_CPU_CORES";        // decimal, required
+inline constexpr char kListenEnv[] = "PONDPILOT_LISTEN";             // host:port, default 0.0.0.0:kWorkerPort
+inline constexpr char kSpillDirEnv[] = "PONDPILOT_SPILL_DIR";        // default /var/lib/pondpilot/spill
 
 // A worker that isn't assigned within this many seconds ends itself, unless it is told to wait (warm pools).
 inline constexpr int kUnassignedSeconds = 60;

@@ -22,8 +22,9 @@ constexpr char kUsage[] =
     "  pondpilot-proxy config-reference         print every option as Markdown\n"
     "  pondpilot-proxy healthcheck              exit 0 when the proxy on this machine answers\n";
 
-// Results pass through as buffers of some megabytes. With these settings the freed ones are taken again instead of
-// going back to the kernel and coming anew, page fault by page fault: a quarter more throughput, a third less CPU.
+// Results pass through as buffers of some megabytes. With these settings the freed ones are taken again
+// instead of going back to the kernel and coming anew, page fault by page fault: a quarter more throughput, a
+// third less CPU.
 void TuneAllocator() {
   mallopt(M_ARENA_MAX, 1);
   mallopt(M_MMAP_THRESHOLD, 32 << 20);

@@ -22,9 +22,9 @@ struct Field {
   Field(std::string_view k, T v) : key(k), value(std::to_string(v)) {}
 };
 
-// Renders `level=info msg="…" key=value …`. A value is quoted when it holds a blank, a quote, an equals sign or
-// anything unprintable, or is empty; inside quotes, quotes and backslashes are escaped with a backslash and control
-// characters written as \n, \t or \xNN, so that no value can forge a line or a field.
+// Renders `level=info msg="…" key=value …`. A value is quoted when it holds a blank, a quote, an equals sign
+// or anything unprintable, or is empty; inside quotes, quotes and backslashes are escaped with a backslash
+// and control characters written as \n, \t or \xNN, so that no value can forge a line or a field.
 std::string FormatLine(Level level, std::string_view message, std::initializer_list<Field> fields);
 
 // Writes one line to standard output, whole, from any thread. Lines below the threshold are dropped.

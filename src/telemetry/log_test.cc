@@ -15,8 +15,9 @@ TEST(LogTest, NumbersAndBooleans) {
 }
 
 TEST(LogTest, NoValueCanForgeALineOrAField) {
-  EXPECT_EQ(FormatLine(Level::kError, "a\"b", {{"user_id", "eve\nlevel=info msg=\"forged\" \x01"}, {"e", ""}}),
-            "level=error msg=\"a\\\"b\" user_id=\"eve\\nlevel=info msg=\\\"forged\\\" \\x01\" e=\"\"");
+  EXPECT_EQ(
+      FormatLine(Level::kError, "a\"b", {{"user_id", "eve\nlevel=info msg=\"forged\" \x01"}, {"e", ""}}),
+      "level=error msg=\"a\\\"b\" user_id=\"eve\\nlevel=info msg=\\\"forged\\\" \\x01\" e=\"\"");
 }
 
 }  // namespace

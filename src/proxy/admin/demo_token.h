@@ -6,8 +6,8 @@
 
 namespace pondpilot::proxy::admin {
 
-// POST /auth/demo-token: a token of one hour for whoever asks, limited per client address; 403 when `enabled` is
-// false. The references must outlive the router.
+// POST /auth/demo-token: a token of one hour for whoever asks, limited per client address; 403 when `enabled`
+// is false. The references must outlive the router.
 http::Route DemoTokenRoute(const auth::TokenIssuer& issuer, limits::RateLimiter& per_address, bool enabled);
 
 }  // namespace pondpilot::proxy::admin

@@ -21,8 +21,8 @@ struct HealthReport {
   uint64_t workers_spawned = 0;
   uint64_t workers_stopped = 0;
   std::chrono::seconds uptime{0};
-  std::map<std::string, Component> components;            // "launcher", "grpc", "ai.claude" …
-  std::map<std::string, Component> databases;             // by alias
+  std::map<std::string, Component> components;  // "launcher", "grpc", "ai.claude" …
+  std::map<std::string, Component> databases;   // by alias
   // Why new work can't be taken; empty when it can.
   std::vector<std::string> not_ready;
 };

@@ -27,13 +27,16 @@ base::Result<IssuedToken> Sign(const base::Secret& secret, const Claims& claims)
     return base::Fail(base::ErrorCode::kInternal, "The token can't be made.", "libjwt refused");
   };
   const SigningKey key(secret);
-  const std::unique_ptr<jwt_builder_t, decltype(&jwt_builder_free)> builder(jwt_builder_new(), &jwt_builder_free);
-  if (!builder || key.item() == nullptr || jwt_builder_setkey(builder.get(), JWT_ALG_HS256, key.item()) != 0) {
+  const std::unique_ptr<jwt_builder_t, decltype(&jwt_builder_free)> builder(jwt_builder_new(),
+                                                                            &jwt_builder_free);
+  if (!builder || key.item() == nullptr ||
+      jwt_builder_setkey(builder.get(), JWT_ALG_HS256, key.item()) != 0) {
     return failed();
   }
   jwt_builder_enable_iat(builder.get(), 0);  // the time comes from our clock
   const auto seconds = [](std::chrono::system_clock::time_point at) {
-    return static_cast<jwt_long_t>(std::chrono::duration_cast<std::chrono::seconds>(at.time_since_epoch()).count());
+    return static_cast<jwt_long_t>(
+        std::chrono::duration_cast<std::chrono::seconds>(at.time_since_epoch()).count());
   };
   const auto set = [&](jwt_value_t value) {
     return jwt_builder_claim_set(builder.get(), &value) == JWT_VALUE_ERR_NONE;
@@ -68,7 +71,8 @@ base::Result<IssuedToken> Sign(const base::Secret& secret, const Claims& claims)
 
 size_t PayloadBytes(const std::string& token) {
   const size_t first = token.find('.');
-  const auto payload = base::FromBase64Url(std::string_view(token).substr(first + 1, token.find('.', first + 1) - first - 1));
+  const auto payload =
+      base::FromBase64Url(std::string_view(token).substr(first + 1, token.find('.', first + 1) - first - 1));
   return payload ? payload->size() : 0;
 }
 
@@ -92,8 +96,8 @@ base::Result<IssuedToken> TokenIssuer::IssueDemo() const {
   const auto now = std::chrono::floor<std::chrono::seconds>(clock_.WallNow());
   Claims claims{"demo-" + base::RandomHex(8), now, now + kDemoLife, true, "x"};
   base::Result<IssuedToken> token = Sign(key_, claims);
-  // One more letter in the claim is one more byte in the payload: at most two more make it a multiple of three. All
-  // bytes are ASCII without '>', '?' and '~', and so base64 of them needs neither '-' nor '_'.
+  // One more letter in the claim is one more byte in the payload: at most two more make it a multiple of
+  // three. All bytes are ASCII without '>', '?' and '~', and so base64 of them needs neither '-' nor '_'.
   for (int more = 0; more < 2 && token && PayloadBytes(token->token) % 3 != 0; ++more) {
     claims.padding += 'x';
     token = Sign(key_, claims);

@@ -23,8 +23,9 @@ class TokenIssuer {
   // For operators and tests. `ttl` at least one second, `subject` as Principal::user_id.
   base::Result<IssuedToken> Issue(const std::string& subject, std::chrono::seconds ttl) const;
 
-  // One hour, a new sub "demo-…", claim "demo": true. The payload is ASCII and its length a multiple of three, so
-  // that the token's middle part has no padding and needs no URL-safe characters: any base64 tool decodes it.
+  // One hour, a new sub "demo-…", claim "demo": true. The payload is ASCII and its length a multiple of
+  // three, so that the token's middle part has no padding and needs no URL-safe characters: any base64 tool
+  // decodes it.
   base::Result<IssuedToken> IssueDemo() const;
 
  private:

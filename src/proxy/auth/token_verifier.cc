@@ -56,8 +56,9 @@ std::optional<std::chrono::system_clock::time_point> ToTime(const json& value) {
   const double seconds = value.get<double>();
   // Up to the year 9999; what lies beyond is a mistake (milliseconds, most likely).
   if (!std::isfinite(seconds) || seconds < 0 || seconds > 253402300799.0) return std::nullopt;
-  return std::chrono::system_clock::time_point(std::chrono::duration_cast<std::chrono::system_clock::duration>(
-      std::chrono::duration<double>(seconds)));
+  return std::chrono::system_clock::time_point(
+      std::chrono::duration_cast<std::chrono::system_clock::duration>(
+          std::chrono::duration<double>(seconds)));
 }
 
 bool HasControlCharacters(std::string_view text) {
@@ -89,23 +90,28 @@ base::Result<void> TokenVerifier::State::CheckHeader(std::string_view part) cons
   const auto alg = header->find("alg");
   if (alg == header->end() || !alg->is_string()) return Refused("The token's header has no algorithm (alg).");
   const std::string& name = alg->get_ref<const std::string&>();
-  if (base::EqualsIgnoreCase(name, "none")) return Refused("The token is not signed (alg none); only HS256 is accepted.");
+  if (base::EqualsIgnoreCase(name, "none"))
+    return Refused("The token is not signed (alg none); only HS256 is accepted.");
   if (name != "HS256") return Refused("The token is signed with another algorithm; only HS256 is accepted.");
-  if (header->contains("crit")) return Refused("The token's header asks for extensions (crit) that are not supported.");
+  if (header->contains("crit"))
+    return Refused("The token's header asks for extensions (crit) that are not supported.");
   return {};
 }
 
 base::Result<void> TokenVerifier::State::CheckSignature(std::string_view token) const {
-  const std::unique_ptr<jwt_checker_t, decltype(&jwt_checker_free)> checker(jwt_checker_new(), &jwt_checker_free);
+  const std::unique_ptr<jwt_checker_t, decltype(&jwt_checker_free)> checker(jwt_checker_new(),
+                                                                            &jwt_checker_free);
   if (!checker || key.item() == nullptr ||
       jwt_checker_setkey(checker.get(), JWT_ALG_HS256, key.item()) != 0) {
-    return base::Fail(ErrorCode::kInternal, "Tokens can't be checked at the moment.", "libjwt did not take the key");
+    return base::Fail(ErrorCode::kInternal, "Tokens can't be checked at the moment.",
+                      "libjwt did not take the key");
   }
   // The times are checked below, where each refusal says which rule was broken.
   jwt_checker_time_leeway(checker.get(), JWT_CLAIM_EXP, -1);
   jwt_checker_time_leeway(checker.get(), JWT_CLAIM_NBF, -1);
   if (jwt_checker_verify(checker.get(), std::string(token).c_str()) != 0) {
-    return Refused("The token's signature does not match: it was made with another secret, or changed on the way.");
+    return Refused(
+        "The token's signature does not match: it was made with another secret, or changed on the way.");
   }
   return {};
 }
@@ -117,7 +123,8 @@ base::Result<Principal> TokenVerifier::State::CheckClaims(std::string_view part)
   const auto now = clock.WallNow();
 
   const auto exp = claims->find("exp");
-  if (exp == claims->end()) return Refused("The token never expires (no exp claim); issue it with an expiry.");
+  if (exp == claims->end())
+    return Refused("The token never expires (no exp claim); issue it with an expiry.");
   const auto expires_at = ToTime(*exp);
   if (!expires_at) return Refused("The token's expiry (exp) is not a time in seconds since 1970.");
   if (*expires_at <= now) return Refused("The token has expired; get a new one.");
@@ -127,9 +134,11 @@ base::Result<Principal> TokenVerifier::State::CheckClaims(std::string_view part)
     const auto claim = claims->find(name);
     if (claim == claims->end()) continue;
     const auto at = ToTime(*claim);
-    if (!at) return Refused(std::string("The token's ") + name + " claim is not a time in seconds since 1970.");
+    if (!at)
+      return Refused(std::string("The token's ") + name + " claim is not a time in seconds since 1970.");
     if (*at > now + kClockLeeway) {
-      return Refused(std::string("The token is not valid yet (") + name + " lies in the future); check the clocks.");
+      return Refused(std::string("The token is not valid yet (") + name +
+                     " lies in the future); check the clocks.");
     }
   }
 
@@ -161,7 +170,8 @@ base::Result<Principal> TokenVerifier::State::VerifyUncached(std::string_view to
   if (!base::FromBase64Url(token.substr(second + 1))) {
     return Refused("The token is not a JWT: its signature is not base64url.");
   }
-  if (const auto checked = CheckHeader(token.substr(0, first)); !checked) return std::unexpected(checked.error());
+  if (const auto checked = CheckHeader(token.substr(0, first)); !checked)
+    return std::unexpected(checked.error());
   if (const auto checked = CheckSignature(token); !checked) return std::unexpected(checked.error());
   return CheckClaims(token.substr(first + 1, second - first - 1));
 }
@@ -182,8 +192,10 @@ base::Result<std::string> TokenFromAuthorization(std::string_view header) {
   if (base::EqualsIgnoreCase(scheme, "Basic")) {
     const std::optional<std::string> pair = base::FromBase64(rest);
     const size_t colon = pair ? pair->find(':') : std::string::npos;
-    if (colon == std::string::npos) return Refused("The Basic credentials are not base64 of \"name:password\".");
-    if (colon + 1 == pair->size()) return Refused("The Basic credentials have no password; the token goes there.");
+    if (colon == std::string::npos)
+      return Refused("The Basic credentials are not base64 of \"name:password\".");
+    if (colon + 1 == pair->size())
+      return Refused("The Basic credentials have no password; the token goes there.");
     return pair->substr(colon + 1);
   }
   return Refused("The authorization header has an unknown scheme; send \"Bearer <token>\".");
@@ -205,7 +217,8 @@ base::Result<Principal> TokenVerifier::Verify(std::string_view token) const {
   {
     const std::shared_lock lock(state_->mutex);
     const auto found = state_->verified.find(digest);
-    if (found != state_->verified.end() && found->second.expires_at > state_->clock.WallNow()) return found->second;
+    if (found != state_->verified.end() && found->second.expires_at > state_->clock.WallNow())
+      return found->second;
   }
   base::Result<Principal> principal = state_->VerifyUncached(token);
   if (principal) {

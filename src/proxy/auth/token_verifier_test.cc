@@ -53,9 +53,9 @@ TEST_F(TokenVerifierTest, AcceptsAGoodToken) {
 }
 
 TEST_F(TokenVerifierTest, AcceptsUnicodeNamesAndTimesThatAreHonoured) {
-  const auto principal = verifier_.Verify(
-      Sign(kHeader, R"({"sub":"Zoë 世界","exp":)" + std::to_string(Now() + 1) + R"(,"nbf":)" + std::to_string(Now() + 29) +
-                        R"(,"iat":)" + std::to_string(Now()) + R"(.5,"demo":true})"));
+  const auto principal = verifier_.Verify(Sign(
+      kHeader, R"({"sub":"Zoë 世界","exp":)" + std::to_string(Now() + 1) + R"(,"nbf":)" +
+                   std::to_string(Now() + 29) + R"(,"iat":)" + std::to_string(Now()) + R"(.5,"demo":true})"));
   ASSERT_TRUE(principal.has_value()) << principal.error().message;
   EXPECT_EQ(principal->user_id, "Zoë 世界");
   EXPECT_TRUE(principal->demo);
@@ -78,7 +78,9 @@ TEST_F(TokenVerifierTest, RefusesOtherAlgorithms) {
   EXPECT_THAT(Refusal(base::ToBase64Url(R"({"alg":"NoNe"})") + "." + base::ToBase64Url(Claims()) + "."),
               HasSubstr("alg none"));
   for (const char* alg : {"HS384", "HS512", "RS256", "ES256", "hs256", ""}) {
-    EXPECT_THAT(Refusal(Sign(std::string(R"({"alg":")") + alg + "\"}", Claims())), HasSubstr("another algorithm")) << alg;
+    EXPECT_THAT(Refusal(Sign(std::string(R"({"alg":")") + alg + "\"}", Claims())),
+                HasSubstr("another algorithm"))
+        << alg;
   }
   EXPECT_THAT(Refusal(Sign(R"({"alg":7})", Claims())), HasSubstr("no algorithm"));
   EXPECT_THAT(Refusal(Sign(R"({"alg":"none","alg":"HS256"})", Claims())), HasSubstr("header is not"));
@@ -113,7 +115,8 @@ TEST_F(TokenVerifierTest, RefusesBadSubjects) {
   EXPECT_THAT(RefusedClaims("{" + exp + "}"), HasSubstr("no sub"));
   EXPECT_THAT(RefusedClaims("{" + exp + R"(,"sub":""})"), HasSubstr("empty"));
   EXPECT_THAT(RefusedClaims("{" + exp + R"(,"sub":7})"), HasSubstr("not a string"));
-  EXPECT_THAT(RefusedClaims("{" + exp + R"(,"sub":")" + std::string(257, 'a') + "\"}"), HasSubstr("longer than 256"));
+  EXPECT_THAT(RefusedClaims("{" + exp + R"(,"sub":")" + std::string(257, 'a') + "\"}"),
+              HasSubstr("longer than 256"));
   EXPECT_THAT(RefusedClaims("{" + exp + R"(,"sub":"a\nb"})"), HasSubstr("characters"));
   EXPECT_THAT(RefusedClaims("{" + exp + R"(,"sub":"a","sub":"root"})"), HasSubstr("claims are not"));
   EXPECT_THAT(RefusedClaims("{" + exp + R"(,"sub":"a","demo":"yes"})"), HasSubstr("demo"));
@@ -131,7 +134,8 @@ TEST_F(TokenVerifierTest, ACachedTokenDoesNotOutliveItsExpiry) {
 
 TEST_F(TokenVerifierTest, TheCacheIsBounded) {
   for (int i = 0; i < 10'050; ++i) {
-    const auto token = Sign(kHeader, R"({"sub":"u)" + std::to_string(i) + R"(","exp":)" + std::to_string(Now() + 60) + "}");
+    const auto token =
+        Sign(kHeader, R"({"sub":"u)" + std::to_string(i) + R"(","exp":)" + std::to_string(Now() + 60) + "}");
     ASSERT_TRUE(verifier_.Verify(token).has_value());
   }
 }
@@ -142,8 +146,8 @@ TEST_F(TokenVerifierTest, AuthorizationHeaders) {
   EXPECT_TRUE(verifier_.VerifyAuthorization("bearer  " + token + " ").has_value());
   EXPECT_EQ(TokenFromAuthorization("Basic YW55OmEuYi5j").value(), "a.b.c");
   EXPECT_EQ(TokenFromAuthorization("Basic YTpiOmM=").value(), "b:c");
-  for (const std::string header : {"", " ", "Bearer", "Bearer ", "Basic", "Basic !!!", "Basic YW55", "Basic YW55Og==",
-                                   "Digest x", "Bearerx"}) {
+  for (const std::string header : {"", " ", "Bearer", "Bearer ", "Basic", "Basic !!!", "Basic YW55",
+                                   "Basic YW55Og==", "Digest x", "Bearerx"}) {
     const auto result = verifier_.VerifyAuthorization(header);
     ASSERT_FALSE(result.has_value()) << header;
     EXPECT_EQ(result.error().code, base::ErrorCode::kUnauthenticated);

@@ -7,8 +7,8 @@
 
 namespace pondpilot::proxy::grpc {
 
-// What a completion queue hands back. The address of an Event is the tag of one pending operation; its owner keeps
-// it alive until it has fired.
+// What a completion queue hands back. The address of an Event is the tag of one pending operation; its owner
+// keeps it alive until it has fired.
 class Event {
  public:
   virtual ~Event() = default;
@@ -16,8 +16,8 @@ class Event {
   virtual void Fire(bool ok) = 0;
 };
 
-// One completion queue and the one thread that empties it. Everything that belongs to a call, both towards the client
-// and towards the worker, completes here, so that a call needs no lock.
+// One completion queue and the one thread that empties it. Everything that belongs to a call, both towards
+// the client and towards the worker, completes here, so that a call needs no lock.
 class CompletionLoop {
  public:
   explicit CompletionLoop(std::unique_ptr<::grpc::ServerCompletionQueue> queue) : queue_(std::move(queue)) {}

@@ -65,10 +65,11 @@ base::Result<std::unique_ptr<FlightServer>> FlightServer::Start(const std::strin
   }
   state->server = builder.BuildAndStart();
   if (!state->server || state->port == 0) {
-    return base::Fail(base::ErrorCode::kUnavailable,
-                      "The gRPC port " + address +
-                          " can't be opened: it is taken, or the address is not this machine's. Set server.grpc_port "
-                          "(GRPC_PORT) to a free port or end the process that holds it.");
+    return base::Fail(
+        base::ErrorCode::kUnavailable,
+        "The gRPC port " + address +
+            " can't be opened: it is taken, or the address is not this machine's. Set server.grpc_port "
+            "(GRPC_PORT) to a free port or end the process that holds it.");
   }
   for (const auto& loop : state->loops) {
     RelayCall::Await(state->service, *loop, state->services, state->live);

@@ -29,15 +29,16 @@ struct RelayServices {
 class FlightServer {
  public:
   // Binds `host`:`port` (0: any free one). The error says what to do when it is taken.
-  static base::Result<std::unique_ptr<FlightServer>> Start(const std::string& host, uint16_t port, RelayServices services);
+  static base::Result<std::unique_ptr<FlightServer>> Start(const std::string& host, uint16_t port,
+                                                           RelayServices services);
   ~FlightServer();
   FlightServer(const FlightServer&) = delete;
   FlightServer& operator=(const FlightServer&) = delete;
 
   uint16_t port() const;
 
-  // Takes no new calls; those under way may end until `grace` has passed, then they are cancelled. Returns when all
-  // have ended. Idempotent.
+  // Takes no new calls; those under way may end until `grace` has passed, then they are cancelled. Returns
+  // when all have ended. Idempotent.
   void Shutdown(std::chrono::milliseconds grace);
 
  private:

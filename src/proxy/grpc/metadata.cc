@@ -11,8 +11,10 @@ namespace {
 
 // Made by gRPC itself on each hop.
 bool BelongsToTheHop(std::string_view key) {
-  constexpr std::array<std::string_view, 5> kOfTheHop = {"te", "content-type", "user-agent", "host", "accept-encoding"};
-  return key.starts_with("grpc-") || key.starts_with(":") || std::ranges::find(kOfTheHop, key) != kOfTheHop.end();
+  constexpr std::array<std::string_view, 5> kOfTheHop = {"te", "content-type", "user-agent", "host",
+                                                         "accept-encoding"};
+  return key.starts_with("grpc-") || key.starts_with(":") ||
+         std::ranges::find(kOfTheHop, key) != kOfTheHop.end();
 }
 
 }  // namespace
@@ -37,7 +39,8 @@ std::string RequestId(const MetadataView& metadata) {
   bool repeated = false;
   const std::string_view sent = SingleValue(metadata, contract::kRequestIdHeader, &repeated);
   const bool fit = !repeated && !sent.empty() && sent.size() <= 64 && std::ranges::all_of(sent, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.';
   });
   return fit ? std::string(sent) : base::RandomHex(8);
 }

@@ -20,7 +20,8 @@ struct Method {
   bool counted;
 };
 
-// The allow-list of what is relayed (Flight.proto of Arrow 25, service FlightService); nullptr for anything else.
+// The allow-list of what is relayed (Flight.proto of Arrow 25, service FlightService); nullptr for anything
+// else.
 const Method* FindMethod(std::string_view path);
 
 }  // namespace pondpilot::proxy::grpc

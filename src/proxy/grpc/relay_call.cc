@@ -17,8 +17,9 @@ using base::ErrorCode;
 // A client that has opened a call must send its first message within this time.
 constexpr std::chrono::seconds kFirstMessageWait(30);
 
-// After a half-close: how long to look whether it was a reset in truth. Both reach us as "no more messages", a reset
-// with a cancellation right behind it, and half an upload must not look like a whole one to the worker.
+// After a half-close: how long to look whether it was a reset in truth. Both reach us as "no more messages",
+// a reset with a cancellation right behind it, and half an upload must not look like a whole one to the
+// worker.
 constexpr std::chrono::milliseconds kHalfCloseSettle(2);
 
 // When a worker broke off, its exit is usually known a moment later.
@@ -27,8 +28,8 @@ constexpr int kVerdictTicks = 32;
 
 std::string_view View(const ::grpc::string_ref& text) { return {text.data(), text.size()}; }
 
-// Names a client's connection to the worker. The peer's address is unique while the connection lives; the key makes
-// the name say nothing and lets nobody guess it.
+// Names a client's connection to the worker. The peer's address is unique while the connection lives; the key
+// makes the name say nothing and lets nobody guess it.
 std::string ConnectionName(const std::string& peer) {
   static const base::Secret key(base::RandomHex(32));
   return base::HmacSha256Hex(key, peer).substr(0, 32);
@@ -69,15 +70,15 @@ void LiveCalls::AwaitNone() {
   none_.wait(lock, [this] { return count_ == 0; });
 }
 
-void RelayCall::Await(::grpc::AsyncGenericService& service, CompletionLoop& loop, const RelayServices& services,
-                      LiveCalls& live) {
+void RelayCall::Await(::grpc::AsyncGenericService& service, CompletionLoop& loop,
+                      const RelayServices& services, LiveCalls& live) {
   auto* call = new RelayCall(service, loop, services, live);  // freed by its last Step
   service.RequestCall(&call->server_context_, &call->client_, loop.queue(), loop.queue(),
                       call->Pending(call->arrived_));
 }
 
-RelayCall::RelayCall(::grpc::AsyncGenericService& service, CompletionLoop& loop, const RelayServices& services,
-                     LiveCalls& live)
+RelayCall::RelayCall(::grpc::AsyncGenericService& service, CompletionLoop& loop,
+                     const RelayServices& services, LiveCalls& live)
     : service_(service), loop_(loop), services_(services), live_(live), client_(&server_context_) {
   live_.Enter();
   // Its tag comes only for a call that has arrived; it is counted there.
@@ -103,7 +104,9 @@ void RelayCall::OnArrived(bool ok) {
   method_ = FindMethod(server_context_.method());
   if (method_ == nullptr) {
     FinishError({ErrorCode::kUnimplemented,
-                 "This port serves Arrow Flight and Flight SQL only (arrow.flight.protocol.FlightService).", "", {}});
+                 "This port serves Arrow Flight and Flight SQL only (arrow.flight.protocol.FlightService).",
+                 "",
+                 {}});
     return;
   }
   Authenticate();
@@ -138,8 +141,9 @@ void RelayCall::Authenticate() {
   }
   switch (method_->flow) {
     case Flow::kHandshake: {
-      // The token that was checked is the token to go on with, whether it came as Bearer or as Basic's password.
-      const base::Result<std::string> bearer = services_.verifier->BearerOf(header);
+      // The token that was checked is the token to go on with, whether it came as Bearer or as Basic's
+      // password.
+      const base::Result<std::string> bearer = auth::TokenFromAuthorization(header);
       if (!bearer) return FinishError(bearer.error());
       server_context_.AddInitialMetadata("authorization", "Bearer " + *bearer);
       return Finish(::grpc::Status::OK);
@@ -171,12 +175,15 @@ void RelayCall::OnFirstMessageDeadline(bool) {
 void RelayCall::AcquireWorker() {
   if (client_gone_) return Finish(::grpc::Status::CANCELLED);
   const auto wall_now = std::chrono::system_clock::now();
-  const auto left = std::min<std::chrono::nanoseconds>(server_context_.deadline() - wall_now, services_.worker_wait);
+  const auto left =
+      std::min<std::chrono::nanoseconds>(server_context_.deadline() - wall_now, services_.worker_wait);
   handover_ = std::make_shared<Handover>();
   ++pending_;  // the fleet's callback, which fires worker_alarm_ unless it came while we were still asking
   services_.fleet->Acquire(
-      principal_.user_id, services_.clock->Now() + std::chrono::duration_cast<base::Clock::Steady::duration>(left),
-      [handover = handover_, queue = loop_.queue(), tag = &worker_alarm_](base::Result<fleet::WorkerLease> result) {
+      principal_.user_id,
+      services_.clock->Now() + std::chrono::duration_cast<base::Clock::Steady::duration>(left),
+      [handover = handover_, queue = loop_.queue(),
+       tag = &worker_alarm_](base::Result<fleet::WorkerLease> result) {
         handover->result.emplace(std::move(result));
         if (handover->first_passed.exchange(true)) {
           handover->alarm.emplace();
@@ -396,7 +403,8 @@ bool RelayCall::LostWorker() const {
 void RelayCall::OnVerdictTick(bool) {
   if (lease_.DeathReason().empty() && verdict_ticks_++ < kVerdictTicks && !client_gone_) {
     if (!verdict_alarm_) verdict_alarm_.emplace();
-    verdict_alarm_->Set(loop_.queue(), std::chrono::system_clock::now() + kVerdictTick, Pending(verdict_tick_));
+    verdict_alarm_->Set(loop_.queue(), std::chrono::system_clock::now() + kVerdictTick,
+                        Pending(verdict_tick_));
     return;
   }
   upstream_status_ = LostWorkerStatus();
@@ -407,12 +415,14 @@ void RelayCall::OnVerdictTick(bool) {
 ::grpc::Status RelayCall::LostWorkerStatus() const {
   std::string reason = lease_.DeathReason();
   if (reason.empty()) reason = "The worker that ran this statement stopped answering.";
-  return {::grpc::StatusCode::UNAVAILABLE,
-          reason + " Its session is lost. Run the statement again: a fresh worker starts with the next call."};
+  return {
+      ::grpc::StatusCode::UNAVAILABLE,
+      reason + " Its session is lost. Run the statement again: a fresh worker starts with the next call."};
 }
 
 void RelayCall::LogEnd(const ::grpc::Status& status) const {
-  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(services_.clock->Now() - arrived_at_);
+  const auto took =
+      std::chrono::duration_cast<std::chrono::milliseconds>(services_.clock->Now() - arrived_at_);
   // What went well is the normal case, at the cost of a write for each call: only on request.
   const telemetry::Level level = status.ok() ? telemetry::Level::kDebug : telemetry::Level::kInfo;
   telemetry::Log(level, "Flight call",

@@ -36,12 +36,12 @@ class LiveCalls {
   size_t count_ = 0;
 };
 
-// One call from a client, from its arrival to its last operation. It owns itself: it lives until every operation that
-// it has started has completed, and is destroyed by the last. All of it runs on its loop's thread, but for the
-// fleet's callback, which only hands a result over.
+// One call from a client, from its arrival to its last operation. It owns itself: it lives until every
+// operation that it has started has completed, and is destroyed by the last. All of it runs on its loop's
+// thread, but for the fleet's callback, which only hands a result over.
 //
-// Bytes are never decoded. Back-pressure: at most kReadAhead messages wait for the client; until one has been written
-// the worker is not read.
+// Bytes are never decoded. Back-pressure: at most kReadAhead messages wait for the client; until one has been
+// written the worker is not read.
 class RelayCall {
  public:
   // Asks the server for the next call on `loop`. The object frees itself, also when no call comes any more.
@@ -77,7 +77,8 @@ class RelayCall {
     size_t size_ = 0;
   };
 
-  RelayCall(::grpc::AsyncGenericService& service, CompletionLoop& loop, const RelayServices& services, LiveCalls& live);
+  RelayCall(::grpc::AsyncGenericService& service, CompletionLoop& loop, const RelayServices& services,
+            LiveCalls& live);
   ~RelayCall();
 
   // Registers one more operation and gives its tag.
@@ -154,9 +155,9 @@ class RelayCall {
   std::unique_ptr<::grpc::GenericClientAsyncResponseReader> unary_;
   ::grpc::Status upstream_status_;
 
-  ::grpc::ByteBuffer request_;        // the first message; for kUnary and kServerStream the only one
+  ::grpc::ByteBuffer request_;         // the first message; for kUnary and kServerStream the only one
   ::grpc::ByteBuffer client_message_;  // read from the client, on its way to the worker
-  ::grpc::ByteBuffer reply_;          // being read from the worker
+  ::grpc::ByteBuffer reply_;           // being read from the worker
   Buffer replies_;
   // One alarm each: an alarm may be set again only when its event has been taken from the queue.
   std::optional<::grpc::Alarm> first_message_alarm_;

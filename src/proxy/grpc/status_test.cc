@@ -17,7 +17,8 @@ TEST(StatusTest, EveryCodeMapsToAStatusOfItsOwn) {
 }
 
 TEST(StatusTest, DetailStaysInside) {
-  const ::grpc::Status status = ToGrpcStatus({base::ErrorCode::kUnavailable, "try again", "host 10.0.0.7", {}});
+  const ::grpc::Status status =
+      ToGrpcStatus({base::ErrorCode::kUnavailable, "try again", "host 10.0.0.7", {}});
   EXPECT_EQ(status.error_message(), "try again");
   EXPECT_TRUE(status.error_details().empty());
 }

@@ -9,7 +9,8 @@ std::vector<std::pair<std::string, std::string>> Cors::HeadersFor(std::string_vi
   const bool any = std::ranges::find(allowed_, "*") != allowed_.end();
   if (!any && std::ranges::find(allowed_, origin) == allowed_.end()) return {};
   std::vector<std::pair<std::string, std::string>> headers;
-  // Tokens travel in a header that the page sets itself, never in cookies: no credentials mode, and "*" is safe.
+  // Tokens travel in a header that the page sets itself, never in cookies: no credentials mode, and "*" is
+  // safe.
   headers.emplace_back("Access-Control-Allow-Origin", any ? "*" : std::string(origin));
   headers.emplace_back("Access-Control-Expose-Headers", "X-Request-Id, Retry-After");
   if (!any) headers.emplace_back("Vary", "Origin");

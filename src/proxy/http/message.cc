@@ -14,7 +14,8 @@ std::string_view Request::Header(std::string_view name) const {
 
 std::string RequestIdFor(std::string_view sent) {
   const bool fit = !sent.empty() && sent.size() <= 64 && std::ranges::all_of(sent, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.';
   });
   return fit ? std::string(sent) : base::RandomHex(8);
 }

@@ -42,7 +42,8 @@ struct Response {
 
 using Handler = std::function<boost::asio::awaitable<Response>(const Request&)>;
 
-// A client's X-Request-Id when it is fit for a log line (1 to 64 letters, digits, '-', '_' or '.'), else a new one.
+// A client's X-Request-Id when it is fit for a log line (1 to 64 letters, digits, '-', '_' or '.'), else a
+// new one.
 std::string RequestIdFor(std::string_view sent);
 
 }  // namespace pondpilot::proxy::http

@@ -20,7 +20,8 @@ struct Problem {
 // The one mapping from the project's codes to HTTP. Only the public message goes out.
 Problem ToProblem(const base::Error& error);
 
-// application/problem+json (RFC 9457) with the request id; 401 carries WWW-Authenticate, a known wait Retry-After.
+// application/problem+json (RFC 9457) with the request id; 401 carries WWW-Authenticate, a known wait
+// Retry-After.
 Response ToResponse(const Problem& problem, const std::string& request_id);
 
 }  // namespace pondpilot::proxy::http

@@ -15,8 +15,8 @@ std::string HeaderOf(const Response& response, const std::string& name) {
 }
 
 TEST(ProblemTest, SaysWhatToDoAndHidesTheInside) {
-  const Response response =
-      ToResponse(ToProblem({base::ErrorCode::kUnauthenticated, "No token was sent.", "from 10.0.0.1", {}}), "id-1");
+  const Response response = ToResponse(
+      ToProblem({base::ErrorCode::kUnauthenticated, "No token was sent.", "from 10.0.0.1", {}}), "id-1");
   EXPECT_EQ(response.status, 401u);
   EXPECT_EQ(response.content_type, "application/problem+json");
   EXPECT_EQ(HeaderOf(response, "WWW-Authenticate"), "Bearer");
@@ -37,7 +37,8 @@ TEST(ProblemTest, RetryAfterIsInWholeSecondsRoundedUp) {
 }
 
 TEST(ProblemTest, BytesThatAreNotUtf8DoNotThrow) {
-  const Response response = ToResponse(ToProblem({base::ErrorCode::kInvalidArgument, "\xff\xfe", "", {}}), "id");
+  const Response response =
+      ToResponse(ToProblem({base::ErrorCode::kInvalidArgument, "\xff\xfe", "", {}}), "id");
   EXPECT_EQ(response.status, 400u);
   EXPECT_TRUE(nlohmann::json::accept(response.body));
 }

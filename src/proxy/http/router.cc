@@ -21,9 +21,13 @@ std::string Router::AllowedMethods(const std::string& path) const {
 boost::asio::awaitable<Response> Router::Dispatch(const Request& request) const {
   const std::string allowed = AllowedMethods(request.path);
   if (allowed.empty()) {
-    co_return ToResponse({404, "not_found", "There is no such thing",
-                          "No route has this path. The routes are listed in the documentation (docs/http-api.md).", {}},
-                         request.request_id);
+    co_return ToResponse(
+        {404,
+         "not_found",
+         "There is no such thing",
+         "No route has this path. The routes are listed in the documentation (docs/http-api.md).",
+         {}},
+        request.request_id);
   }
   if (request.method == "OPTIONS") {
     Response response;
@@ -37,8 +41,11 @@ boost::asio::awaitable<Response> Router::Dispatch(const Request& request) const 
   for (const Route& route : routes_) {
     if (route.path == request.path && route.method == method) co_return co_await route.handler(request);
   }
-  Response response = ToResponse({405, "method_not_allowed", "The method does not fit the path",
-                                  "This path answers " + allowed + " only.", {}},
+  Response response = ToResponse({405,
+                                  "method_not_allowed",
+                                  "The method does not fit the path",
+                                  "This path answers " + allowed + " only.",
+                                  {}},
                                  request.request_id);
   response.headers.emplace_back("Allow", allowed);
   co_return response;
@@ -52,7 +59,9 @@ boost::asio::awaitable<Response> Router::Handle(const Request& request) const {
   } catch (const std::exception& thrown) {
     failure = thrown.what();
     response = ToResponse(ToProblem({base::ErrorCode::kInternal,
-                                     "The request failed inside the proxy; the operator's log has its id.", "", {}}),
+                                     "The request failed inside the proxy; the operator's log has its id.",
+                                     "",
+                                     {}}),
                           request.request_id);
   }
   if (!failure.empty()) {
@@ -60,7 +69,8 @@ boost::asio::awaitable<Response> Router::Handle(const Request& request) const {
                    {{"path", request.path}, {"request_id", request.request_id}, {"error", failure}});
   }
   if (request.method != "OPTIONS") {
-    for (auto& header : cors_.HeadersFor(request.Header("Origin"))) response.headers.push_back(std::move(header));
+    for (auto& header : cors_.HeadersFor(request.Header("Origin")))
+      response.headers.push_back(std::move(header));
   }
   co_return response;
 }

@@ -14,8 +14,8 @@ struct Route {
   Handler handler;
 };
 
-// Finds the handler of a request: 404 and 405 with Allow where there is none, OPTIONS answered from the table, a 500
-// problem when a handler throws, CORS headers on everything.
+// Finds the handler of a request: 404 and 405 with Allow where there is none, OPTIONS answered from the
+// table, a 500 problem when a handler throws, CORS headers on everything.
 class Router {
  public:
   Router(std::vector<Route> routes, Cors cors) : routes_(std::move(routes)), cors_(std::move(cors)) {}

@@ -2,8 +2,8 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <utility>
 #include <vector>
@@ -19,7 +19,8 @@ Server::Server(asio::any_io_executor executor, const Router& router, ServerLimit
     : executor_(executor), acceptor_(executor), router_(router), limits_(limits) {}
 
 base::Result<std::shared_ptr<Server>> Server::Start(asio::any_io_executor executor, const std::string& host,
-                                                    uint16_t port, const Router& router, ServerLimits limits) {
+                                                    uint16_t port, const Router& router,
+                                                    ServerLimits limits) {
   std::shared_ptr<Server> server(new Server(executor, router, limits));
   boost::system::error_code error;
   const auto address = asio::ip::make_address(host, error);
@@ -34,11 +35,13 @@ base::Result<std::shared_ptr<Server>> Server::Start(asio::any_io_executor execut
   if (!error) server->acceptor_.listen(asio::socket_base::max_listen_connections, error);
   if (error) {
     return base::Fail(base::ErrorCode::kUnavailable,
-                      "The HTTP port " + host + ":" + std::to_string(port) + " can't be opened: " + error.message() +
+                      "The HTTP port " + host + ":" + std::to_string(port) +
+                          " can't be opened: " + error.message() +
                           ". Set server.port (PORT) to a free port or end the process that holds it.");
   }
   server->port_ = server->acceptor_.local_endpoint().port();
-  asio::co_spawn(executor, [server]() -> asio::awaitable<void> { co_await server->Accept(); }, asio::detached);
+  asio::co_spawn(
+      executor, [server]() -> asio::awaitable<void> { co_await server->Accept(); }, asio::detached);
   return server;
 }
 
@@ -57,9 +60,8 @@ asio::awaitable<void> Server::Accept() {
     if (sessions_.size() >= limits_.connections) continue;  // closes the socket: a bound, not a service
     asio::co_spawn(
         executor_,
-        [session = std::make_shared<Session>(shared_from_this(), std::move(socket))]() -> asio::awaitable<void> {
-          co_await session->Run();
-        },
+        [session = std::make_shared<Session>(
+             shared_from_this(), std::move(socket))]() -> asio::awaitable<void> { co_await session->Run(); },
         asio::detached);
   }
 }
@@ -76,7 +78,8 @@ asio::awaitable<void> Server::Stop(std::chrono::milliseconds grace) {
     for (Session* session : std::vector<Session*>(sessions_.begin(), sessions_.end())) {
       if (late || session->idle()) session->Close();
     }
-    if (late && std::exchange(closed_all, true)) co_return;  // closed in the round before: they end by themselves
+    if (late && std::exchange(closed_all, true))
+      co_return;  // closed in the round before: they end by themselves
     tick.expires_after(std::chrono::milliseconds(20));
     co_await tick.async_wait(asio::redirect_error(asio::use_awaitable, error));
   }

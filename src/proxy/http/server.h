@@ -1,7 +1,7 @@
 #pragma once
 
-#include <boost/asio/awaitable.hpp>
 #include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <chrono>
 #include <memory>
@@ -17,9 +17,10 @@ struct ServerLimits {
   size_t header_bytes = 96 << 10;  // big tokens fit
   size_t body_bytes = 1 << 20;
   size_t connections = 10'000;
-  std::chrono::milliseconds request_wait{std::chrono::seconds(15)};  // from a request's first byte to its last
-  std::chrono::milliseconds idle_wait{std::chrono::seconds(75)};     // between requests of one connection
-  std::chrono::milliseconds write_wait{std::chrono::seconds(60)};    // for one piece of an answer
+  std::chrono::milliseconds request_wait{
+      std::chrono::seconds(15)};                                   // from a request's first byte to its last
+  std::chrono::milliseconds idle_wait{std::chrono::seconds(75)};   // between requests of one connection
+  std::chrono::milliseconds write_wait{std::chrono::seconds(60)};  // for one piece of an answer
 };
 
 class Session;
@@ -28,13 +29,14 @@ class Session;
 class Server : public std::enable_shared_from_this<Server> {
  public:
   // Binds `host`:`port` (0: any free one). `router` must outlive the server.
-  static base::Result<std::shared_ptr<Server>> Start(boost::asio::any_io_executor executor, const std::string& host,
-                                                     uint16_t port, const Router& router, ServerLimits limits = {});
+  static base::Result<std::shared_ptr<Server>> Start(boost::asio::any_io_executor executor,
+                                                     const std::string& host, uint16_t port,
+                                                     const Router& router, ServerLimits limits = {});
 
   uint16_t port() const { return port_; }
 
-  // Takes no new connections, ends the idle ones, gives the others until `grace`, then closes them. Returns when all
-  // have ended. On the executor.
+  // Takes no new connections, ends the idle ones, gives the others until `grace`, then closes them. Returns
+  // when all have ended. On the executor.
   boost::asio::awaitable<void> Stop(std::chrono::milliseconds grace);
 
  private:

@@ -54,25 +54,24 @@ class ServerTest : public ::testing::Test {
     return answer;
   }
 
-  Router router_{
-      {{"GET", "/health",
-        [](const Request&) -> asio::awaitable<Response> {
-          co_return Response{200, "application/json", R"({"status":"healthy"})", {}, {}};
-        }},
-       {"POST", "/echo",
-        [](const Request& request) -> asio::awaitable<Response> {
-          co_return Response{200, "text/plain", request.body + "|" + request.query, {}, {}};
-        }},
-       {"GET", "/stream",
-        [](const Request&) -> asio::awaitable<Response> {
-          Response response;
-          response.content_type = "text/event-stream";
-          response.stream = [](BodyWriter& writer) -> asio::awaitable<void> {
-            for (const char* piece : {"one", "", "two"}) co_await writer.Write(piece);
-          };
-          co_return response;
-        }}},
-      Cors({})};
+  Router router_{{{"GET", "/health",
+                   [](const Request&) -> asio::awaitable<Response> {
+                     co_return Response{200, "application/json", R"({"status":"healthy"})", {}, {}};
+                   }},
+                  {"POST", "/echo",
+                   [](const Request& request) -> asio::awaitable<Response> {
+                     co_return Response{200, "text/plain", request.body + "|" + request.query, {}, {}};
+                   }},
+                  {"GET", "/stream",
+                   [](const Request&) -> asio::awaitable<Response> {
+                     Response response;
+                     response.content_type = "text/event-stream";
+                     response.stream = [](BodyWriter& writer) -> asio::awaitable<void> {
+                       for (const char* piece : {"one", "", "two"}) co_await writer.Write(piece);
+                     };
+                     co_return response;
+                   }}},
+                 Cors({})};
   asio::io_context io_;
   asio::io_context client_io_;
   std::shared_ptr<Server> server_;
@@ -91,7 +90,8 @@ TEST_F(ServerTest, PipelinedRequestsAreAnsweredInOrder) {
   const std::string answer = Exchange(
       "POST /echo?a=1 HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
       "HEAD /health HTTP/1.1\r\nHost: x\r\n\r\n"
-      "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\nde\r\n0\r\n\r\n");
+      "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nConnection: "
+      "close\r\n\r\n2\r\nde\r\n0\r\n\r\n");
   const size_t first = answer.find("abc|a=1");
   const size_t second = answer.find("de|");
   EXPECT_NE(first, std::string::npos) << answer;
@@ -107,18 +107,20 @@ TEST_F(ServerTest, StreamsInChunks) {
 }
 
 TEST_F(ServerTest, RefusesWhatIsTooLarge) {
-  EXPECT_THAT(Exchange("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n"), StartsWith("HTTP/1.1 413"));
+  EXPECT_THAT(Exchange("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n"),
+              StartsWith("HTTP/1.1 413"));
   EXPECT_THAT(Exchange("GET /health HTTP/1.1\r\nHost: x\r\nX-Big: " + std::string(5000, 'a') + "\r\n\r\n"),
               StartsWith("HTTP/1.1 431"));
 }
 
 TEST_F(ServerTest, RefusesRequestsWithTwoMeanings) {
-  for (const char* headers : {"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
-                              "Content-Length: 3\r\nContent-Length: 4\r\n", "Content-Length: 3\r\nContent-Length: 3\r\n",
-                              "Content-Length: -1\r\n", "Content-Length: +3\r\n", "Content-Length: 3 4\r\n",
-                              "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"}) {
-    const std::string answer = Exchange(std::string("POST /echo HTTP/1.1\r\nHost: x\r\n") + headers +
-                                        "\r\nabcGET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  for (const char* headers :
+       {"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", "Content-Length: 3\r\nContent-Length: 4\r\n",
+        "Content-Length: 3\r\nContent-Length: 3\r\n", "Content-Length: -1\r\n", "Content-Length: +3\r\n",
+        "Content-Length: 3 4\r\n", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"}) {
+    const std::string answer =
+        Exchange(std::string("POST /echo HTTP/1.1\r\nHost: x\r\n") + headers +
+                 "\r\nabcGET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     EXPECT_THAT(answer, StartsWith("HTTP/1.1 400")) << headers;
     EXPECT_EQ(answer.find("healthy"), std::string::npos) << headers;
   }
@@ -126,7 +128,8 @@ TEST_F(ServerTest, RefusesRequestsWithTwoMeanings) {
 
 TEST_F(ServerTest, GarbageIsA400) {
   EXPECT_THAT(Exchange("hello there\r\n\r\n"), StartsWith("HTTP/1.1 400"));
-  EXPECT_THAT(Exchange(std::string("\x16\x03\x01\x02\x00\x01\x00", 7) + "\r\n\r\n"), StartsWith("HTTP/1.1 400"));
+  EXPECT_THAT(Exchange(std::string("\x16\x03\x01\x02\x00\x01\x00", 7) + "\r\n\r\n"),
+              StartsWith("HTTP/1.1 400"));
   EXPECT_THAT(Exchange("GET /health HTTP/1.1\r\nHost : x\r\n\r\n"), StartsWith("HTTP/1.1 400"));
 }
 

@@ -49,7 +49,8 @@ class ChunkWriter final : public BodyWriter {
     if (failed_) co_return false;
     boost::system::error_code error;
     stream_.expires_after(wait_);
-    co_await asio::async_write(stream_, bhttp::make_chunk_last(), asio::redirect_error(asio::use_awaitable, error));
+    co_await asio::async_write(stream_, bhttp::make_chunk_last(),
+                               asio::redirect_error(asio::use_awaitable, error));
     co_return !error;
   }
 
@@ -105,13 +106,15 @@ asio::awaitable<bool> Session::ServeOne() {
   parser.header_limit(static_cast<uint32_t>(server_->limits_.header_bytes));
   parser.body_limit(server_->limits_.body_bytes);
   stream_.expires_after(server_->limits_.request_wait);
-  co_await bhttp::async_read_header(stream_, buffer_, parser, asio::redirect_error(asio::use_awaitable, error));
+  co_await bhttp::async_read_header(stream_, buffer_, parser,
+                                    asio::redirect_error(asio::use_awaitable, error));
   if (error) {
     co_await Refuse(error);
     co_return false;
   }
   const auto& head = parser.get();
-  // A message with two lengths, or a length and chunks, has two meanings: the one thing to do is not to choose.
+  // A message with two lengths, or a length and chunks, has two meanings: the one thing to do is not to
+  // choose.
   if (head.count(bhttp::field::content_length) + head.count(bhttp::field::transfer_encoding) > 1) {
     co_await Refuse(bhttp::make_error_code(bhttp::error::bad_content_length));
     co_return false;
@@ -151,9 +154,10 @@ asio::awaitable<bool> Session::ServeOne() {
   co_return co_await Answer(response, request.request_id, version, request.method == "HEAD", keep_alive);
 }
 
-asio::awaitable<bool> Session::Answer(const Response& response, const std::string& request_id, unsigned version,
-                                      bool head, bool keep_alive) {
-  if (response.stream && version >= 11) co_return co_await AnswerStream(response, request_id, head, keep_alive);
+asio::awaitable<bool> Session::Answer(const Response& response, const std::string& request_id,
+                                      unsigned version, bool head, bool keep_alive) {
+  if (response.stream && version >= 11)
+    co_return co_await AnswerStream(response, request_id, head, keep_alive);
   bhttp::response<bhttp::string_body> message(bhttp::status(response.status), version);
   SetHeaders(message, response, request_id, keep_alive && !response.stream);
   if (response.stream) {
@@ -177,8 +181,8 @@ asio::awaitable<bool> Session::Answer(const Response& response, const std::strin
   co_return !error && message.keep_alive();
 }
 
-asio::awaitable<bool> Session::AnswerStream(const Response& response, const std::string& request_id, bool head,
-                                            bool keep_alive) {
+asio::awaitable<bool> Session::AnswerStream(const Response& response, const std::string& request_id,
+                                            bool head, bool keep_alive) {
   bhttp::response<bhttp::empty_body> message(bhttp::status(response.status), 11);
   SetHeaders(message, response, request_id, keep_alive);
   message.chunked(true);
@@ -191,17 +195,28 @@ asio::awaitable<bool> Session::AnswerStream(const Response& response, const std:
   ChunkWriter writer(stream_, server_->limits_.write_wait);
   co_await response.stream(writer);
   const bool ended = co_await writer.End();
-  co_return ended && keep_alive;
+  co_return ended&& keep_alive;
 }
 
 asio::awaitable<void> Session::Refuse(beast::error_code error) {
-  Problem problem{400, "malformed_request", "The request is not HTTP/1.1", "The request could not be read as HTTP/1.1.", {}};
+  Problem problem{400,
+                  "malformed_request",
+                  "The request is not HTTP/1.1",
+                  "The request could not be read as HTTP/1.1.",
+                  {}};
   if (error == bhttp::error::body_limit) {
-    problem = {413, "body_too_large", "The body is too large",
-               "A body may have up to " + std::to_string(server_->limits_.body_bytes) + " bytes.", {}};
+    problem = {413,
+               "body_too_large",
+               "The body is too large",
+               "A body may have up to " + std::to_string(server_->limits_.body_bytes) + " bytes.",
+               {}};
   } else if (error == bhttp::error::header_limit) {
-    problem = {431, "headers_too_large", "The headers are too large",
-               "The headers may have up to " + std::to_string(server_->limits_.header_bytes) + " bytes together.", {}};
+    problem = {
+        431,
+        "headers_too_large",
+        "The headers are too large",
+        "The headers may have up to " + std::to_string(server_->limits_.header_bytes) + " bytes together.",
+        {}};
   } else if (error.category() != bhttp::make_error_code(bhttp::error::bad_method).category()) {
     co_return;  // the connection broke or its time is up: nobody to answer
   } else if (error == bhttp::error::end_of_stream || error == bhttp::error::partial_message) {

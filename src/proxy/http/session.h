@@ -28,10 +28,10 @@ class Session {
 
   // False when the connection is to be closed.
   boost::asio::awaitable<bool> ServeOne();
-  boost::asio::awaitable<bool> Answer(const Response& response, const std::string& request_id, unsigned version,
-                                      bool head, bool keep_alive);
-  boost::asio::awaitable<bool> AnswerStream(const Response& response, const std::string& request_id, bool head,
-                                            bool keep_alive);
+  boost::asio::awaitable<bool> Answer(const Response& response, const std::string& request_id,
+                                      unsigned version, bool head, bool keep_alive);
+  boost::asio::awaitable<bool> AnswerStream(const Response& response, const std::string& request_id,
+                                            bool head, bool keep_alive);
   boost::asio::awaitable<void> Refuse(boost::beast::error_code error);
 
   std::shared_ptr<Server> server_;

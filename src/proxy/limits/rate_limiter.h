@@ -12,8 +12,8 @@
 
 namespace pondpilot::proxy::limits {
 
-// One token bucket per key (a user, a client address). Holds at most `max_keys` of them and forgets the one used
-// longest ago, so that invented keys cost no memory. Thread-safe.
+// One token bucket per key (a user, a client address). Holds at most `max_keys` of them and forgets the one
+// used longest ago, so that invented keys cost no memory. Thread-safe.
 class RateLimiter {
  public:
   // `what` names what is counted in the refusal ("requests"). `clock` must outlive the limiter.
