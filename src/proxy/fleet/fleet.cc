@@ -60,14 +60,16 @@ std::string WorkerLease::DeathReason() const {
 
 Fleet::Fleet(boost::asio::any_io_executor executor, FleetOptions options, launch::Launcher& launcher,
              WorkerControlFactory& controls, const base::Clock& clock)
-    : state_(std::make_unique<State>(*this, std::move(executor), std::move(options), launcher, controls, clock)) {}
+    : state_(std::make_unique<State>(*this, std::move(executor), std::move(options), launcher, controls,
+                                     clock)) {}
 
 Fleet::~Fleet() = default;
 
 std::shared_ptr<Fleet> Fleet::Create(boost::asio::any_io_executor executor, FleetOptions options,
                                      launch::Launcher& launcher, WorkerControlFactory& controls,
                                      const base::Clock& clock) {
-  return std::shared_ptr<Fleet>(new Fleet(std::move(executor), std::move(options), launcher, controls, clock));
+  return std::shared_ptr<Fleet>(
+      new Fleet(std::move(executor), std::move(options), launcher, controls, clock));
 }
 
 void Fleet::Acquire(const std::string& user_id, base::Clock::Steady deadline, AcquireCallback done) {
@@ -84,11 +86,13 @@ void Fleet::Acquire(const std::string& user_id, base::Clock::Steady deadline, Ac
       refusal = {base::ErrorCode::kUnavailable, "The proxy is shutting down. Try again in a moment.", {}, {}};
     } else if (state.waiter_count >= state.options.max_waiters) {
       refusal = {base::ErrorCode::kResourceExhausted,
-                 "Too many calls are waiting for their database worker. Try again in a second.", {},
+                 "Too many calls are waiting for their database worker. Try again in a second.",
+                 {},
                  std::chrono::seconds(1)};
     } else {
       User& user = known != state.users.end() ? known->second : state.users[user_id];
-      const auto begun = user.phase == Phase::kAbsent ? state.BeginStart(user_id, user) : base::Result<void>();
+      const auto begun =
+          user.phase == Phase::kAbsent ? state.BeginStart(user_id, user) : base::Result<void>();
       if (begun) return state.AddWaiter(user, user_id, deadline, std::move(done));
       refusal = begun.error();
       if (user.failures == 0) state.users.erase(user_id);

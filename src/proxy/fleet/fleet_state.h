@@ -20,7 +20,8 @@ using Strand = boost::asio::strand<boost::asio::any_io_executor>;
 // An event that happens at most once. Only for use on the strand.
 class OneTimeEvent {
  public:
-  explicit OneTimeEvent(const Strand& strand) : timer_(strand, boost::asio::steady_timer::time_point::max()) {}
+  explicit OneTimeEvent(const Strand& strand)
+      : timer_(strand, boost::asio::steady_timer::time_point::max()) {}
   void Happen();
   bool happened() const { return happened_; }
   // Returns when it has happened; at once when it already has.
@@ -35,7 +36,16 @@ class OneTimeEvent {
 
 // Why a worker ends, as the log line says it.
 // kEvicted: unused, and another user needed its place.
-enum class StopReason { kIdleTimeout, kEvicted, kShutdown, kUnhealthy, kReplaced, kOutOfMemory, kKilled, kExited };
+enum class StopReason {
+  kIdleTimeout,
+  kEvicted,
+  kShutdown,
+  kUnhealthy,
+  kReplaced,
+  kOutOfMemory,
+  kKilled,
+  kExited
+};
 std::string_view ToString(StopReason reason);
 StopReason ReasonOf(const launch::WorkerExit& exit);
 // A sentence for the user whose statement was cut off. Empty for reasons that cut nothing off.
@@ -81,7 +91,8 @@ struct User {
 // Everything below `mutex` is guarded by it. It is never held over a co_await or while a callback runs.
 struct Fleet::State {
   State(Fleet& owner, boost::asio::any_io_executor executor, FleetOptions fleet_options,
-        launch::Launcher& fleet_launcher, WorkerControlFactory& fleet_controls, const base::Clock& fleet_clock);
+        launch::Launcher& fleet_launcher, WorkerControlFactory& fleet_controls,
+        const base::Clock& fleet_clock);
 
   // lifecycle.cc, on the strand.
   boost::asio::awaitable<void> Start(std::string user_id, bool has_slot);

@@ -38,19 +38,32 @@ constexpr milliseconds kRetryPause(50);
 
 ErrorCode CodeOf(grpc::StatusCode code) {
   switch (code) {
-    case grpc::StatusCode::CANCELLED: return ErrorCode::kCancelled;
-    case grpc::StatusCode::INVALID_ARGUMENT: return ErrorCode::kInvalidArgument;
-    case grpc::StatusCode::DEADLINE_EXCEEDED: return ErrorCode::kDeadlineExceeded;
-    case grpc::StatusCode::NOT_FOUND: return ErrorCode::kNotFound;
-    case grpc::StatusCode::ALREADY_EXISTS: return ErrorCode::kAlreadyExists;
-    case grpc::StatusCode::PERMISSION_DENIED: return ErrorCode::kPermissionDenied;
-    case grpc::StatusCode::RESOURCE_EXHAUSTED: return ErrorCode::kResourceExhausted;
-    case grpc::StatusCode::FAILED_PRECONDITION: return ErrorCode::kFailedPrecondition;
-    case grpc::StatusCode::ABORTED: return ErrorCode::kAborted;
-    case grpc::StatusCode::UNIMPLEMENTED: return ErrorCode::kUnimplemented;
-    case grpc::StatusCode::UNAVAILABLE: return ErrorCode::kUnavailable;
-    case grpc::StatusCode::UNAUTHENTICATED: return ErrorCode::kUnauthenticated;
-    default: return ErrorCode::kInternal;
+    case grpc::StatusCode::CANCELLED:
+      return ErrorCode::kCancelled;
+    case grpc::StatusCode::INVALID_ARGUMENT:
+      return ErrorCode::kInvalidArgument;
+    case grpc::StatusCode::DEADLINE_EXCEEDED:
+      return ErrorCode::kDeadlineExceeded;
+    case grpc::StatusCode::NOT_FOUND:
+      return ErrorCode::kNotFound;
+    case grpc::StatusCode::ALREADY_EXISTS:
+      return ErrorCode::kAlreadyExists;
+    case grpc::StatusCode::PERMISSION_DENIED:
+      return ErrorCode::kPermissionDenied;
+    case grpc::StatusCode::RESOURCE_EXHAUSTED:
+      return ErrorCode::kResourceExhausted;
+    case grpc::StatusCode::FAILED_PRECONDITION:
+      return ErrorCode::kFailedPrecondition;
+    case grpc::StatusCode::ABORTED:
+      return ErrorCode::kAborted;
+    case grpc::StatusCode::UNIMPLEMENTED:
+      return ErrorCode::kUnimplemented;
+    case grpc::StatusCode::UNAVAILABLE:
+      return ErrorCode::kUnavailable;
+    case grpc::StatusCode::UNAUTHENTICATED:
+      return ErrorCode::kUnauthenticated;
+    default:
+      return ErrorCode::kInternal;
   }
 }
 
@@ -69,10 +82,12 @@ struct Call {
 
 using Stub = control::Worker::Stub;
 
-// Starts a call of the callback API and completes with its status, on the executor of the coroutine that waits.
+// Starts a call of the callback API and completes with its status, on the executor of the coroutine that
+// waits.
 template <typename Request, typename Response>
 asio::awaitable<grpc::Status> Perform(Stub& stub, std::shared_ptr<Call<Request, Response>> call,
-                                      void (Stub::async::*method)(grpc::ClientContext*, const Request*, Response*,
+                                      void (Stub::async::*method)(grpc::ClientContext*, const Request*,
+                                                                  Response*,
                                                                   std::function<void(grpc::Status)>)) {
   auto initiate = [&stub, call, method](auto handler) {
     using Handler = decltype(handler);
@@ -87,22 +102,23 @@ asio::awaitable<grpc::Status> Perform(Stub& stub, std::shared_ptr<Call<Request, 
       asio::executor_work_guard<decltype(executor)> work;
     };
     auto pending = std::make_shared<Pending>(Pending{std::move(handler), asio::make_work_guard(executor)});
-    (stub.async()->*method)(&call->context, &call->request, &call->response,
-                            [pending, call](grpc::Status status) mutable {
-                              auto on = pending->work.get_executor();
-                              asio::post(on, [pending = std::move(pending), status = std::move(status)]() mutable {
-                                auto done = std::move(pending->handler);
-                                pending.reset();
-                                asio::get_associated_cancellation_slot(done).clear();
-                                std::move(done)(std::move(status));
-                              });
-                            });
+    (stub.async()->*method)(
+        &call->context, &call->request, &call->response, [pending, call](grpc::Status status) mutable {
+          auto on = pending->work.get_executor();
+          asio::post(on, [pending = std::move(pending), status = std::move(status)]() mutable {
+            auto done = std::move(pending->handler);
+            pending.reset();
+            asio::get_associated_cancellation_slot(done).clear();
+            std::move(done)(std::move(status));
+          });
+        });
   };
-  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(grpc::Status)>(std::move(initiate),
-                                                                                            asio::use_awaitable);
+  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(grpc::Status)>(
+      std::move(initiate), asio::use_awaitable);
 }
 
-std::vector<AttachmentState> States(const google::protobuf::RepeatedPtrField<control::AttachmentStatus>& attachments) {
+std::vector<AttachmentState> States(
+    const google::protobuf::RepeatedPtrField<control::AttachmentStatus>& attachments) {
   std::vector<AttachmentState> states;
   for (const auto& attachment : attachments) {
     states.push_back({attachment.alias(), attachment.available(), attachment.reason()});
@@ -132,8 +148,9 @@ control::AssignRequest MakeRequest(const config::Config::DuckDb& duckdb) {
     } else if (database.sqlite_path) {
       attachment->set_sqlite_path(*database.sqlite_path);
     } else if (database.server) {
-      FillTarget(*database.server, database.kind == config::DatabaseKind::kMysql ? attachment->mutable_mysql()
-                                                                                 : attachment->mutable_postgres());
+      FillTarget(*database.server, database.kind == config::DatabaseKind::kMysql
+                                       ? attachment->mutable_mysql()
+                                       : attachment->mutable_postgres());
     } else {
       attachment->set_unavailable("The configuration of this database names no target.");
     }
@@ -147,7 +164,8 @@ control::AssignRequest MakeRequest(const config::Config::DuckDb& duckdb) {
 
 class GrpcWorkerControl final : public WorkerControl {
  public:
-  GrpcWorkerControl(const std::string& address, base::Secret token, std::shared_ptr<const control::AssignRequest> assign)
+  GrpcWorkerControl(const std::string& address, base::Secret token,
+                    std::shared_ptr<const control::AssignRequest> assign)
       : token_(std::move(token)), assign_(std::move(assign)) {
     grpc::ChannelArguments arguments;
     arguments.SetMaxReceiveMessageSize(-1);
@@ -182,7 +200,8 @@ class GrpcWorkerControl final : public WorkerControl {
   }
 
   asio::awaitable<base::Result<WorkerActivity>> Status(milliseconds timeout) override {
-    auto call = Prepare<control::StatusRequest, control::StatusResponse>(std::chrono::system_clock::now() + timeout);
+    auto call =
+        Prepare<control::StatusRequest, control::StatusResponse>(std::chrono::system_clock::now() + timeout);
     const grpc::Status status = co_await Perform(*stub_, call, kStatus);
     if (!status.ok()) co_return Failure("Status", status);
     const auto& response = call->response;
@@ -195,7 +214,8 @@ class GrpcWorkerControl final : public WorkerControl {
   }
 
   asio::awaitable<base::Result<void>> Drain(milliseconds timeout) override {
-    auto call = Prepare<control::DrainRequest, control::DrainResponse>(std::chrono::system_clock::now() + timeout);
+    auto call =
+        Prepare<control::DrainRequest, control::DrainResponse>(std::chrono::system_clock::now() + timeout);
     const grpc::Status status = co_await Perform(*stub_, call, kDrain);
     if (!status.ok()) co_return Failure("Drain", status);
     co_return base::Result<void>();
@@ -236,7 +256,8 @@ GrpcWorkerControlFactory::GrpcWorkerControlFactory(const config::Config::DuckDb&
 
 GrpcWorkerControlFactory::~GrpcWorkerControlFactory() = default;
 
-std::shared_ptr<WorkerControl> GrpcWorkerControlFactory::Connect(const std::string& address, const base::Secret& token) {
+std::shared_ptr<WorkerControl> GrpcWorkerControlFactory::Connect(const std::string& address,
+                                                                 const base::Secret& token) {
   return std::make_shared<GrpcWorkerControl>(
       address, token, std::shared_ptr<const control::AssignRequest>(assignment_, &assignment_->request));
 }

@@ -8,8 +8,9 @@
 
 namespace pondpilot::proxy::fleet {
 
-// The control contract over gRPC. Calls end on the executor of the coroutine that made them and can be cancelled
-// (terminal cancellation). A worker's Flight calls go over the same connection, which is not shared with other workers.
+// The control contract over gRPC. Calls end on the executor of the coroutine that made them and can be
+// cancelled (terminal cancellation). A worker's Flight calls go over the same connection, which is not shared
+// with other workers.
 class GrpcWorkerControlFactory final : public WorkerControlFactory {
  public:
   // Every worker is assigned these attachments and extensions.

@@ -1,17 +1,17 @@
+#include <algorithm>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <algorithm>
 #include <set>
 #include <utility>
 
 #include "proxy/fleet/fleet_state.h"
 #include "telemetry/log.h"
 
-// What happens to a worker from its launch to its end. Every coroutine here runs on the fleet's strand; `mutex` is
-// taken for each look at what other threads see and never kept over a co_await.
+// What happens to a worker from its launch to its end. Every coroutine here runs on the fleet's strand;
+// `mutex` is taken for each look at what other threads see and never kept over a co_await.
 namespace pondpilot::proxy::fleet {
 namespace {
 
@@ -76,10 +76,9 @@ asio::awaitable<void> Fleet::State::Start(std::string user_id, bool has_slot) {
     co_return;
   }
   auto member = std::move(*launched);
-  telemetry::Log(Level::kInfo, "Container spawned",
-                 {{"user_id", user_id},
-                  {"container_id", member->handle},
-                  {"ms", Since(started, clock).count()}});
+  telemetry::Log(
+      Level::kInfo, "Container spawned",
+      {{"user_id", user_id}, {"container_id", member->handle}, {"ms", Since(started, clock).count()}});
   FinishStart(user_id, member);
   Spawn([this, member] { return Attend(member); });
   bool ended = false;
@@ -90,7 +89,8 @@ asio::awaitable<void> Fleet::State::Start(std::string user_id, bool has_slot) {
   }
   // The watch has left it to the start.
   if (ended) co_return co_await Bury(member);
-  if (stop_asked && BeginDrain(member, StopReason::kShutdown, false)) co_await Drain(member, StopReason::kShutdown);
+  if (stop_asked && BeginDrain(member, StopReason::kShutdown, false))
+    co_await Drain(member, StopReason::kShutdown);
 }
 
 asio::awaitable<base::Result<void>> Fleet::State::ObtainSlot() {
@@ -130,13 +130,14 @@ asio::awaitable<base::Result<void>> Fleet::State::ObtainSlot() {
       co_return std::unexpected(base::Error{base::ErrorCode::kResourceExhausted,
                                             "All " + std::to_string(options.max_workers) +
                                                 " database workers are in use. Try again in 5 seconds.",
-                                            {}, seconds(5)});
+                                            {},
+                                            seconds(5)});
     }
   }
 }
 
-asio::awaitable<base::Result<std::shared_ptr<Member>>> Fleet::State::LaunchWorker(std::string user_id,
-                                                                                  base::Clock::Steady deadline) {
+asio::awaitable<base::Result<std::shared_ptr<Member>>> Fleet::State::LaunchWorker(
+    std::string user_id, base::Clock::Steady deadline) {
   auto member = std::make_shared<Member>(strand);
   member->worker_id = base::RandomHex(8);
   member->user_id = user_id;
@@ -174,15 +175,16 @@ asio::awaitable<base::Result<std::shared_ptr<Member>>> Fleet::State::LaunchWorke
       const std::scoped_lock lock(mutex);
       if (member->exit) {
         failure = {base::ErrorCode::kUnavailable,
-                   member->exit->out_of_memory
-                       ? "The worker ran out of memory while it started."
-                       : "The worker ended while it started, with exit code " +
-                             std::to_string(member->exit->exit_code) + ".",
-                   {}, {}};
+                   member->exit->out_of_memory ? "The worker ran out of memory while it started."
+                                               : "The worker ended while it started, with exit code " +
+                                                     std::to_string(member->exit->exit_code) + ".",
+                   {},
+                   {}};
       }
     }
   } else if (!stop_asked) {
-    failure = {base::ErrorCode::kDeadlineExceeded, "Nothing is left of the start timeout after the launch.", {}, {}};
+    failure = {
+        base::ErrorCode::kDeadlineExceeded, "Nothing is left of the start timeout after the launch.", {}, {}};
   }
   member->unwatch.emit(asio::cancellation_type::terminal);
   co_await Remove(member->handle, milliseconds(0));
@@ -195,8 +197,9 @@ asio::awaitable<void> Fleet::State::Watch(std::shared_ptr<Member> member) {
     // A task of its own, so that the end of the worker's life here can end the watch.
     base::Result<launch::WorkerExit> ended = base::Fail(base::ErrorCode::kCancelled, "The watch was ended.");
     try {
-      ended = co_await asio::co_spawn(strand, launcher.WaitForExit(member->handle),
-                                      asio::bind_cancellation_slot(member->unwatch.slot(), asio::use_awaitable));
+      ended =
+          co_await asio::co_spawn(strand, launcher.WaitForExit(member->handle),
+                                  asio::bind_cancellation_slot(member->unwatch.slot(), asio::use_awaitable));
     } catch (const boost::system::system_error&) {
       // Cancelled.
     }
@@ -241,7 +244,8 @@ asio::awaitable<void> Fleet::State::Attend(std::shared_ptr<Member> member) {
       const auto now = clock.Now();
       const ReapDecision decision = Decide(Snapshot(*member), now);
       reap = decision.stop;
-      if (decision.look_again) wait = std::min(wait, std::chrono::ceil<milliseconds>(*decision.look_again - now));
+      if (decision.look_again)
+        wait = std::min(wait, std::chrono::ceil<milliseconds>(*decision.look_again - now));
     }
     if (reap && BeginDrain(member, StopReason::kIdleTimeout, true)) {
       co_await Drain(member, StopReason::kIdleTimeout);
@@ -319,7 +323,8 @@ asio::awaitable<void> Fleet::State::Remove(std::string handle, milliseconds grac
   for (int attempt = 1;; ++attempt) {
     const auto removed = co_await launcher.Stop(handle, grace);
     if (removed) co_return;
-    telemetry::Log(Level::kError, "Container removal failed", {{"container_id", handle}, {"error", Text(removed.error())}});
+    telemetry::Log(Level::kError, "Container removal failed",
+                   {{"container_id", handle}, {"error", Text(removed.error())}});
     // The worker ends itself when its lease runs out, and the next start of the proxy removes what it left.
     if (attempt == kRemoveTries) co_return;
     co_await Pause(timer, kBackendRetry * attempt);
@@ -361,7 +366,8 @@ asio::awaitable<void> Fleet::State::ShutDown() {
       const std::scoped_lock lock(mutex);
       if (tasks == 0 && slots == 0) co_return;
       if (remaining.count() <= 0) {
-        telemetry::Log(Level::kError, "Shutdown leaves workers behind", {{"workers", slots}, {"tasks", tasks}});
+        telemetry::Log(Level::kError, "Shutdown leaves workers behind",
+                       {{"workers", slots}, {"tasks", tasks}});
         co_return;
       }
     }

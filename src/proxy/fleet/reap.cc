@@ -3,8 +3,10 @@
 namespace pondpilot::proxy::fleet {
 
 bool IsIdle(const WorkerSnapshot& snapshot) {
-  // A report older than the last lease says nothing about what that lease left behind, an open transaction say.
-  if (snapshot.leased || !snapshot.reported_at || *snapshot.reported_at < snapshot.last_lease_end) return false;
+  // A report older than the last lease says nothing about what that lease left behind, an open transaction
+  // say.
+  if (snapshot.leased || !snapshot.reported_at || *snapshot.reported_at < snapshot.last_lease_end)
+    return false;
   return snapshot.running_statements == 0 && snapshot.open_streams == 0 && snapshot.open_transactions == 0;
 }
 

@@ -23,12 +23,13 @@ struct WorkerSnapshot {
 
 struct ReapDecision {
   bool stop = false;
-  // When not stopped and nothing happens in between: when the answer may become another one. Nothing: as long as
-  // the worker is leased or works.
+  // When not stopped and nothing happens in between: when the answer may become another one. Nothing: as long
+  // as the worker is leased or works.
   std::optional<base::Clock::Steady> look_again;
 };
 
-// No lease, and a report asked for after the last lease's end that names no statement, stream or open transaction.
+// No lease, and a report asked for after the last lease's end that names no statement, stream or open
+// transaction.
 bool IsIdle(const WorkerSnapshot& snapshot);
 
 // Stop a worker that is idle and whose last lease ended at least idle_timeout ago.

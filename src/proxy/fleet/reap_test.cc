@@ -36,8 +36,8 @@ TEST_F(ReapTest, KeepsALeasedWorkerHoweverLong) {
 }
 
 TEST_F(ReapTest, KeepsAWorkerThatWorks) {
-  for (uint32_t WorkerSnapshot::* work :
-       {&WorkerSnapshot::running_statements, &WorkerSnapshot::open_streams, &WorkerSnapshot::open_transactions}) {
+  for (uint32_t WorkerSnapshot::* work : {&WorkerSnapshot::running_statements, &WorkerSnapshot::open_streams,
+                                          &WorkerSnapshot::open_transactions}) {
     WorkerSnapshot busy = snapshot_;
     busy.*work = 1;
     EXPECT_FALSE(Decide(busy, start_ + seconds(9000)).stop);

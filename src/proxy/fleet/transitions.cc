@@ -1,9 +1,9 @@
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <algorithm>
 #include <utility>
 
 #include "proxy/fleet/fleet_state.h"
@@ -61,14 +61,22 @@ asio::awaitable<bool> OneTimeEvent::WaitFor(milliseconds timeout) {
 
 std::string_view ToString(StopReason reason) {
   switch (reason) {
-    case StopReason::kIdleTimeout: return "idle_timeout";
-    case StopReason::kEvicted: return "replaced";
-    case StopReason::kShutdown: return "shutdown";
-    case StopReason::kUnhealthy: return "unhealthy";
-    case StopReason::kReplaced: return "replaced";
-    case StopReason::kOutOfMemory: return "out_of_memory";
-    case StopReason::kKilled: return "killed";
-    case StopReason::kExited: return "exited";
+    case StopReason::kIdleTimeout:
+      return "idle_timeout";
+    case StopReason::kEvicted:
+      return "replaced";
+    case StopReason::kShutdown:
+      return "shutdown";
+    case StopReason::kUnhealthy:
+      return "unhealthy";
+    case StopReason::kReplaced:
+      return "replaced";
+    case StopReason::kOutOfMemory:
+      return "out_of_memory";
+    case StopReason::kKilled:
+      return "killed";
+    case StopReason::kExited:
+      return "exited";
   }
   return "unknown";
 }
@@ -83,17 +91,22 @@ StopReason ReasonOf(const launch::WorkerExit& exit) {
 std::string SentenceFor(StopReason reason, const std::optional<launch::WorkerExit>& exit) {
   switch (reason) {
     case StopReason::kIdleTimeout:
-    case StopReason::kEvicted: return {};
-    case StopReason::kShutdown: return "The proxy is shutting down and has stopped your database worker.";
+    case StopReason::kEvicted:
+      return {};
+    case StopReason::kShutdown:
+      return "The proxy is shutting down and has stopped your database worker.";
     case StopReason::kUnhealthy:
-      return "Your database worker stopped answering and is being replaced. Try again; temporary tables are lost.";
+      return "Your database worker stopped answering and is being replaced. Try again; temporary tables are "
+             "lost.";
     case StopReason::kReplaced:
       return "Your database worker was lost and is being replaced. Try again; temporary tables are lost.";
     case StopReason::kOutOfMemory:
-      return "Your database worker ran out of memory and was stopped. The next statement gets a new one; temporary "
+      return "Your database worker ran out of memory and was stopped. The next statement gets a new one; "
+             "temporary "
              "tables are lost. Make the statement smaller, or ask the operator for a larger memory limit.";
     case StopReason::kKilled:
-      return "Your database worker was killed from outside. The next statement gets a new one; temporary tables are "
+      return "Your database worker was killed from outside. The next statement gets a new one; temporary "
+             "tables are "
              "lost.";
     case StopReason::kExited:
       return "Your database worker ended unexpectedly" +
@@ -161,10 +174,12 @@ void Fleet::State::ExpireWaiter(const std::string& user_id, uint64_t waiter_id) 
     expired.splice(expired.end(), waiters, waiter);
     --waiter_count;
   }
-  Answer(std::move(expired), {base::ErrorCode::kDeadlineExceeded,
-                              "Your database worker was not ready before the call's deadline. It goes on starting: try "
-                              "again, or give the call more time.",
-                              {}, {}});
+  Answer(std::move(expired),
+         {base::ErrorCode::kDeadlineExceeded,
+          "Your database worker was not ready before the call's deadline. It goes on starting: try "
+          "again, or give the call more time.",
+          {},
+          {}});
 }
 
 void Fleet::State::Answer(std::list<Waiter> waiters, const base::Error& error) {
@@ -177,7 +192,8 @@ void Fleet::State::Answer(std::list<Waiter> waiters, const base::Error& error) {
 base::Result<void> Fleet::State::BeginStart(const std::string& user_id, User& user) {
   if (const auto now = clock.Now(); user.failures > 0 && now < user.retry_at) {
     const auto wait = std::chrono::ceil<milliseconds>(user.retry_at - now);
-    return std::unexpected(StartFailed("the last start failed; the next is tried in " + InSeconds(wait), wait));
+    return std::unexpected(
+        StartFailed("the last start failed; the next is tried in " + InSeconds(wait), wait));
   }
   const bool has_slot = slots < options.max_workers;
   if (has_slot) {
@@ -189,11 +205,12 @@ base::Result<void> Fleet::State::BeginStart(const std::string& user_id, User& us
              (other.second.phase == Phase::kReady && other.second.member->leases == 0);
     });
     if (!hope) {
-      return std::unexpected(base::Error{
-          base::ErrorCode::kResourceExhausted,
-          "All " + std::to_string(options.max_workers) +
-              " database workers are in use. Try again in " + InSeconds(kCapRetryAfter) + ".",
-          {}, kCapRetryAfter});
+      return std::unexpected(base::Error{base::ErrorCode::kResourceExhausted,
+                                         "All " + std::to_string(options.max_workers) +
+                                             " database workers are in use. Try again in " +
+                                             InSeconds(kCapRetryAfter) + ".",
+                                         {},
+                                         kCapRetryAfter});
     }
   }
   user.phase = Phase::kStarting;
@@ -236,7 +253,8 @@ void Fleet::State::FailStart(const std::string& user_id, base::Error reason, boo
     if (back_off) {
       const milliseconds wait = BackOff(++user.failures);
       user.retry_at = clock.Now() + wait;
-      reason = StartFailed(reason.detail.empty() ? reason.message : reason.message + " " + reason.detail, wait);
+      reason =
+          StartFailed(reason.detail.empty() ? reason.message : reason.message + " " + reason.detail, wait);
     } else if (user.failures == 0) {
       users.erase(user_id);
     }
@@ -277,8 +295,9 @@ void Fleet::State::BecomeAbsent(const std::shared_ptr<Member>& member, StopReaso
     }
     if (user.phase == Phase::kAbsent && user.failures == 0) users.erase(member->user_id);
   }
-  telemetry::Log(Level::kInfo, "Container stopped",
-                 {{"user_id", member->user_id}, {"container_id", member->handle}, {"reason", ToString(reason)}});
+  telemetry::Log(
+      Level::kInfo, "Container stopped",
+      {{"user_id", member->user_id}, {"container_id", member->handle}, {"reason", ToString(reason)}});
   Answer(std::move(refused), refusal);
 }
 
@@ -303,7 +322,8 @@ void Fleet::State::ForgetOldFailures() {
   // A user who doesn't come back for this long starts without a past.
   const auto old = clock.Now() - 10 * kLongestBackOff;
   std::erase_if(users, [old](const auto& entry) {
-    return entry.second.phase == Phase::kAbsent && entry.second.waiters.empty() && entry.second.retry_at < old;
+    return entry.second.phase == Phase::kAbsent && entry.second.waiters.empty() &&
+           entry.second.retry_at < old;
   });
 }
 
