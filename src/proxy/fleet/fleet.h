@@ -52,8 +52,8 @@ class WorkerLease {
   explicit operator bool() const { return worker_ != nullptr; }
   // The worker did not answer as a living one does: have it looked at now instead of at the next heartbeat.
   void ReportTrouble();
-  // Why the worker is gone, when it is known to be: a sentence for the user ("… ran out of memory …"). Empty while
-  // it lives or nothing is known.
+  // Why the worker is gone, when it is known to be: a sentence for the user ("… ran out of memory …"). Empty
+  // while it lives or nothing is known.
   std::string DeathReason() const;
 
  private:
@@ -70,7 +70,8 @@ struct FleetCounts {
   uint64_t total_stopped = 0;
 };
 
-// Who has which worker: one per user, however many ask. Thread-safe; background work runs on the executor given.
+// Who has which worker: one per user, however many ask. Thread-safe; background work runs on the executor
+// given.
 class Fleet : public std::enable_shared_from_this<Fleet> {
  public:
   using AcquireCallback = std::move_only_function<void(base::Result<WorkerLease>)>;
@@ -81,9 +82,9 @@ class Fleet : public std::enable_shared_from_this<Fleet> {
                                        const base::Clock& clock);
   ~Fleet();
 
-  // The user's worker. A ready one is given by `done` before Acquire returns; else `done` runs later, on the fleet's
-  // executor, exactly once, at the latest at `deadline` (kDeadlineExceeded). At the cap, when no idle worker can be
-  // stopped for this user: kResourceExhausted with retry_after. Start failures: kUnavailable.
+  // The user's worker. A ready one is given by `done` before Acquire returns; else `done` runs later, on the
+  // fleet's executor, exactly once, at the latest at `deadline` (kDeadlineExceeded). At the cap, when no idle
+  // worker can be stopped for this user: kResourceExhausted with retry_after. Start failures: kUnavailable.
   void Acquire(const std::string& user_id, base::Clock::Steady deadline, AcquireCallback done);
 
   FleetCounts Counts() const;

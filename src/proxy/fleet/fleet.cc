@@ -1,0 +1,126 @@
+#include "proxy/fleet/fleet.h"
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <utility>
+
+#include "proxy/fleet/fleet_state.h"
+
+namespace pondpilot::proxy::fleet {
+namespace {
+
+// Every Worker that a lease points at was made by the fleet, as a Member.
+std::shared_ptr<Member> MemberOf(const std::shared_ptr<const Worker>& worker) {
+  return std::static_pointer_cast<Member>(std::const_pointer_cast<Worker>(worker));
+}
+
+}  // namespace
+
+WorkerLease::WorkerLease(std::shared_ptr<Fleet> fleet, std::shared_ptr<const Worker> worker)
+    : fleet_(std::move(fleet)), worker_(std::move(worker)) {}
+
+WorkerLease::WorkerLease(WorkerLease&& other) noexcept
+    : fleet_(std::move(other.fleet_)), worker_(std::move(other.worker_)) {}
+
+WorkerLease& WorkerLease::operator=(WorkerLease&& other) noexcept {
+  // The one held before is released by the temporary's end.
+  WorkerLease taken(std::move(other));
+  std::swap(fleet_, taken.fleet_);
+  std::swap(worker_, taken.worker_);
+  return *this;
+}
+
+WorkerLease::~WorkerLease() {
+  if (!worker_) return;
+  Member& member = *MemberOf(worker_);
+  const std::scoped_lock lock(fleet_->state_->mutex);
+  --member.leases;
+  member.last.last_lease_end = fleet_->state_->clock.Now();
+}
+
+void WorkerLease::ReportTrouble() {
+  if (!worker_) return;
+  auto member = MemberOf(worker_);
+  Fleet::State& state = *fleet_->state_;
+  {
+    const std::scoped_lock lock(state.mutex);
+    // One check for however many calls the same trouble has hit.
+    if (member->trouble_check_runs || !state.IsCurrent(member, Phase::kReady)) return;
+    member->trouble_check_runs = true;
+  }
+  state.Spawn([&state, member] { return state.CheckTrouble(member); });
+}
+
+std::string WorkerLease::DeathReason() const {
+  if (!worker_) return {};
+  const std::scoped_lock lock(fleet_->state_->mutex);
+  return MemberOf(worker_)->death_reason;
+}
+
+Fleet::Fleet(boost::asio::any_io_executor executor, FleetOptions options, launch::Launcher& launcher,
+             WorkerControlFactory& controls, const base::Clock& clock)
+    : state_(std::make_unique<State>(*this, std::move(executor), std::move(options), launcher, controls,
+                                     clock)) {}
+
+Fleet::~Fleet() = default;
+
+std::shared_ptr<Fleet> Fleet::Create(boost::asio::any_io_executor executor, FleetOptions options,
+                                     launch::Launcher& launcher, WorkerControlFactory& controls,
+                                     const base::Clock& clock) {
+  return std::shared_ptr<Fleet>(
+      new Fleet(std::move(executor), std::move(options), launcher, controls, clock));
+}
+
+void Fleet::Acquire(const std::string& user_id, base::Clock::Steady deadline, AcquireCallback done) {
+  State& state = *state_;
+  base::Error refusal;
+  std::shared_ptr<Member> ready;
+  {
+    const std::scoped_lock lock(state.mutex);
+    const auto known = state.users.find(user_id);
+    if (known != state.users.end() && known->second.phase == Phase::kReady && !state.shutting_down) {
+      ready = known->second.member;
+      ++ready->leases;
+    } else if (state.shutting_down) {
+      refusal = {base::ErrorCode::kUnavailable, "The proxy is shutting down. Try again in a moment.", {}, {}};
+    } else if (state.waiter_count >= state.options.max_waiters) {
+      refusal = {base::ErrorCode::kResourceExhausted,
+                 "Too many calls are waiting for their database worker. Try again in a second.",
+                 {},
+                 std::chrono::seconds(1)};
+    } else {
+      User& user = known != state.users.end() ? known->second : state.users[user_id];
+      const auto begun =
+          user.phase == Phase::kAbsent ? state.BeginStart(user_id, user) : base::Result<void>();
+      if (begun) return state.AddWaiter(user, user_id, deadline, std::move(done));
+      refusal = begun.error();
+      if (user.failures == 0) state.users.erase(user_id);
+    }
+  }
+  if (ready) return done(WorkerLease(shared_from_this(), std::move(ready)));
+  boost::asio::post(state.strand, [done = std::move(done), refusal = std::move(refusal)]() mutable {
+    done(std::unexpected(std::move(refusal)));
+  });
+}
+
+FleetCounts Fleet::Counts() const {
+  const std::scoped_lock lock(state_->mutex);
+  FleetCounts counts{.total_spawned = state_->spawned, .total_stopped = state_->stopped};
+  for (const auto& [id, user] : state_->users) {
+    if (user.phase == Phase::kStarting || user.phase == Phase::kReady) ++counts.active;
+  }
+  return counts;
+}
+
+std::vector<AttachmentState> Fleet::LastAttachmentStates() const {
+  const std::scoped_lock lock(state_->mutex);
+  return state_->attachments;
+}
+
+boost::asio::awaitable<void> Fleet::Shutdown() {
+  const auto self = shared_from_this();
+  co_await boost::asio::co_spawn(state_->strand, state_->ShutDown(), boost::asio::use_awaitable);
+}
+
+}  // namespace pondpilot::proxy::fleet

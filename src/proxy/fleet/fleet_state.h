@@ -1,0 +1,154 @@
+#pragma once
+
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <list>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "proxy/fleet/fleet.h"
+#include "proxy/fleet/reap.h"
+
+namespace pondpilot::proxy::fleet {
+
+using Strand = boost::asio::strand<boost::asio::any_io_executor>;
+
+// An event that happens at most once. Only for use on the strand.
+class OneTimeEvent {
+ public:
+  explicit OneTimeEvent(const Strand& strand)
+      : timer_(strand, boost::asio::steady_timer::time_point::max()) {}
+  void Happen();
+  bool happened() const { return happened_; }
+  // Returns when it has happened; at once when it already has.
+  boost::asio::awaitable<void> Wait();
+  // The same, but no longer than `timeout`. True when it has happened.
+  boost::asio::awaitable<bool> WaitFor(std::chrono::milliseconds timeout);
+
+ private:
+  boost::asio::steady_timer timer_;
+  bool happened_ = false;
+};
+
+// Why a worker ends, as the log line says it.
+// kEvicted: unused, and another user needed its place.
+enum class StopReason {
+  kIdleTimeout,
+  kEvicted,
+  kShutdown,
+  kUnhealthy,
+  kReplaced,
+  kOutOfMemory,
+  kKilled,
+  kExited
+};
+std::string_view ToString(StopReason reason);
+StopReason ReasonOf(const launch::WorkerExit& exit);
+// A sentence for the user whose statement was cut off. Empty for reasons that cut nothing off.
+std::string SentenceFor(StopReason reason, const std::optional<launch::WorkerExit>& exit);
+
+// The fleet's own view of a worker. Leases point at the Worker part.
+struct Member final : Worker {
+  explicit Member(const Strand& strand) : interrupt(strand), beat(strand) {}
+
+  std::shared_ptr<WorkerControl> control;
+
+  // Guarded by State::mutex.
+  size_t leases = 0;
+  WorkerSnapshot last;  // all but `leased`
+  bool trouble_check_runs = false;
+  std::string death_reason;
+  std::optional<launch::WorkerExit> exit;
+
+  // On the strand only.
+  OneTimeEvent interrupt;                    // it has ended, or the fleet shuts down
+  boost::asio::steady_timer beat;            // until the next heartbeat
+  boost::asio::cancellation_signal unwatch;  // ends the watch for its exit
+  int failed_beats = 0;
+};
+
+enum class Phase { kAbsent, kStarting, kReady, kDraining };
+
+struct Waiter {
+  uint64_t id = 0;
+  Fleet::AcquireCallback done;
+  std::shared_ptr<boost::asio::steady_timer> deadline;
+};
+
+struct User {
+  Phase phase = Phase::kAbsent;
+  std::shared_ptr<Member> member;  // kReady, kDraining; in kStarting once it is launched
+  std::list<Waiter> waiters;
+  // After failed starts: how many in a row, and until when no other is tried.
+  int failures = 0;
+  base::Clock::Steady retry_at{};
+};
+
+// Everything below `mutex` is guarded by it. It is never held over a co_await or while a callback runs.
+struct Fleet::State {
+  State(Fleet& owner, boost::asio::any_io_executor executor, FleetOptions fleet_options,
+        launch::Launcher& fleet_launcher, WorkerControlFactory& fleet_controls,
+        const base::Clock& fleet_clock);
+
+  // lifecycle.cc, on the strand.
+  boost::asio::awaitable<void> Start(std::string user_id, bool has_slot);
+  boost::asio::awaitable<base::Result<void>> ObtainSlot();
+  boost::asio::awaitable<base::Result<std::shared_ptr<Member>>> LaunchWorker(std::string user_id,
+                                                                             base::Clock::Steady deadline);
+  boost::asio::awaitable<void> Watch(std::shared_ptr<Member> member);
+  boost::asio::awaitable<void> Attend(std::shared_ptr<Member> member);
+  boost::asio::awaitable<bool> Refresh(std::shared_ptr<Member> member, std::chrono::milliseconds timeout);
+  boost::asio::awaitable<void> CheckTrouble(std::shared_ptr<Member> member);
+  boost::asio::awaitable<void> Drain(std::shared_ptr<Member> member, StopReason reason);
+  boost::asio::awaitable<void> Remove(std::string handle, std::chrono::milliseconds grace);
+  boost::asio::awaitable<void> Bury(std::shared_ptr<Member> member);
+  boost::asio::awaitable<void> AwaitChange(std::chrono::milliseconds limit);
+  boost::asio::awaitable<void> ShutDown();
+
+  // transitions.cc, from any thread.
+  // Runs `work`, a function that returns awaitable<void>, on the strand; the fleet lives at least as long.
+  void Spawn(std::function<boost::asio::awaitable<void>()> work);
+  void AddWaiter(User& user, const std::string& user_id, base::Clock::Steady deadline, AcquireCallback done);
+  void ExpireWaiter(const std::string& user_id, uint64_t waiter_id);
+  // Absent → Starting, or why not; with `mutex` held.
+  base::Result<void> BeginStart(const std::string& user_id, User& user);
+  void FinishStart(const std::string& user_id, std::shared_ptr<Member> member);
+  void FailStart(const std::string& user_id, base::Error reason, bool had_slot, bool back_off);
+  // Ready → Draining for whoever gets true. `only_unused`: not while it has a lease.
+  bool BeginDrain(const std::shared_ptr<Member>& member, StopReason reason, bool only_unused);
+  // → Absent; starts anew when somebody has asked meanwhile.
+  void BecomeAbsent(const std::shared_ptr<Member>& member, StopReason reason);
+  void ReleaseSlot();
+  bool IsCurrent(const std::shared_ptr<Member>& member, Phase phase) const;
+  WorkerSnapshot Snapshot(const Member& member) const;
+  void ForgetOldFailures();
+  void Answer(std::list<Waiter> waiters, const base::Error& error);
+
+  Fleet& fleet;
+  const Strand strand;
+  const FleetOptions options;
+  launch::Launcher& launcher;
+  WorkerControlFactory& controls;
+  const base::Clock& clock;
+
+  mutable std::mutex mutex;
+  std::unordered_map<std::string, User> users;
+  std::vector<AttachmentState> attachments;
+  // Workers that exist or are being made: at most options.max_workers.
+  size_t slots = 0;
+  size_t waiter_count = 0;
+  uint64_t next_waiter_id = 0;
+  uint64_t spawned = 0;
+  uint64_t stopped = 0;
+  size_t tasks = 0;  // coroutines that run
+  bool shutting_down = false;
+
+  // On the strand only: cancelled whenever a slot is released or a task ends.
+  boost::asio::steady_timer change;
+};
+
+}  // namespace pondpilot::proxy::fleet

@@ -1,0 +1,265 @@
+#include "proxy/fleet/grpc_worker_control.h"
+
+#include <grpc/grpc.h>
+#include <grpcpp/client_context.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+
+#include <algorithm>
+#include <atomic>
+#include <boost/asio/associated_cancellation_slot.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <mutex>
+#include <utility>
+
+#include "contract/control.grpc.pb.h"
+#include "contract/names.h"
+
+namespace pondpilot::proxy::fleet {
+namespace {
+
+namespace asio = boost::asio;
+namespace control = pondpilot::control::v1;
+using base::ErrorCode;
+using std::chrono::milliseconds;
+
+constexpr int kMaxMetadataBytes = 256 << 10;
+// A worker listens a moment after its container has started: look often at first.
+constexpr int kFirstReconnectMs = 20;
+constexpr int kLongestReconnectMs = 1000;
+constexpr uint64_t kLeaseMs = 60'000;
+constexpr milliseconds kRetryPause(50);
+
+ErrorCode CodeOf(grpc::StatusCode code) {
+  switch (code) {
+    case grpc::StatusCode::CANCELLED:
+      return ErrorCode::kCancelled;
+    case grpc::StatusCode::INVALID_ARGUMENT:
+      return ErrorCode::kInvalidArgument;
+    case grpc::StatusCode::DEADLINE_EXCEEDED:
+      return ErrorCode::kDeadlineExceeded;
+    case grpc::StatusCode::NOT_FOUND:
+      return ErrorCode::kNotFound;
+    case grpc::StatusCode::ALREADY_EXISTS:
+      return ErrorCode::kAlreadyExists;
+    case grpc::StatusCode::PERMISSION_DENIED:
+      return ErrorCode::kPermissionDenied;
+    case grpc::StatusCode::RESOURCE_EXHAUSTED:
+      return ErrorCode::kResourceExhausted;
+    case grpc::StatusCode::FAILED_PRECONDITION:
+      return ErrorCode::kFailedPrecondition;
+    case grpc::StatusCode::ABORTED:
+      return ErrorCode::kAborted;
+    case grpc::StatusCode::UNIMPLEMENTED:
+      return ErrorCode::kUnimplemented;
+    case grpc::StatusCode::UNAVAILABLE:
+      return ErrorCode::kUnavailable;
+    case grpc::StatusCode::UNAUTHENTICATED:
+      return ErrorCode::kUnauthenticated;
+    default:
+      return ErrorCode::kInternal;
+  }
+}
+
+std::unexpected<base::Error> Failure(const char* call, const grpc::Status& status) {
+  return base::Fail(CodeOf(status.error_code()), std::string("The worker's ") + call + " call failed.",
+                    status.error_message());
+}
+
+// One call: what has to live until gRPC is done with it.
+template <typename Request, typename Response>
+struct Call {
+  grpc::ClientContext context;
+  Request request;
+  Response response;
+};
+
+using Stub = control::Worker::Stub;
+
+// Starts a call of the callback API and completes with its status, on the executor of the coroutine that
+// waits.
+template <typename Request, typename Response>
+asio::awaitable<grpc::Status> Perform(Stub& stub, std::shared_ptr<Call<Request, Response>> call,
+                                      void (Stub::async::*method)(grpc::ClientContext*, const Request*,
+                                                                  Response*,
+                                                                  std::function<void(grpc::Status)>)) {
+  auto initiate = [&stub, call, method](auto handler) {
+    using Handler = decltype(handler);
+    auto executor = asio::get_associated_executor(handler);
+    if (auto slot = asio::get_associated_cancellation_slot(handler); slot.is_connected()) {
+      // The call outlives the slot's handler: it is cleared before the completion runs.
+      slot.assign([call](asio::cancellation_type) { call->context.TryCancel(); });
+    }
+    // gRPC asks for copyable callbacks; the work guard keeps the executor's context running meanwhile.
+    struct Pending {
+      Handler handler;
+      asio::executor_work_guard<decltype(executor)> work;
+    };
+    auto pending = std::make_shared<Pending>(Pending{std::move(handler), asio::make_work_guard(executor)});
+    (stub.async()->*method)(
+        &call->context, &call->request, &call->response, [pending, call](grpc::Status status) mutable {
+          auto on = pending->work.get_executor();
+          asio::post(on, [pending = std::move(pending), status = std::move(status)]() mutable {
+            auto done = std::move(pending->handler);
+            pending.reset();
+            asio::get_associated_cancellation_slot(done).clear();
+            std::move(done)(std::move(status));
+          });
+        });
+  };
+  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(grpc::Status)>(
+      std::move(initiate), asio::use_awaitable);
+}
+
+std::vector<AttachmentState> States(
+    const google::protobuf::RepeatedPtrField<control::AttachmentStatus>& attachments) {
+  std::vector<AttachmentState> states;
+  for (const auto& attachment : attachments) {
+    states.push_back({attachment.alias(), attachment.available(), attachment.reason()});
+  }
+  return states;
+}
+
+void FillTarget(const config::ServerTarget& from, control::ServerTarget* to) {
+  to->set_host(from.host);
+  to->set_port(from.port);
+  to->set_database(from.database);
+  to->set_user(from.user);
+  to->set_password(from.password.Reveal());
+  to->mutable_options()->insert(from.options.begin(), from.options.end());
+}
+
+control::AssignRequest MakeRequest(const config::Config::DuckDb& duckdb) {
+  control::AssignRequest request;
+  request.set_contract_version(contract::kContractVersion);
+  request.set_lease_ms(kLeaseMs);
+  for (const config::AttachedDatabase& database : duckdb.attached_databases) {
+    control::Attachment* attachment = request.add_attachments();
+    attachment->set_alias(database.alias);
+    attachment->set_read_only(database.read_only);
+    if (database.unavailable) {
+      attachment->set_unavailable(*database.unavailable);
+    } else if (database.sqlite_path) {
+      attachment->set_sqlite_path(*database.sqlite_path);
+    } else if (database.server) {
+      FillTarget(*database.server, database.kind == config::DatabaseKind::kMysql
+                                       ? attachment->mutable_mysql()
+                                       : attachment->mutable_postgres());
+    } else {
+      attachment->set_unavailable("The configuration of this database names no target.");
+    }
+  }
+  for (const std::string& extension : duckdb.extensions) {
+    // Arrow is what a worker speaks anyway; there is nothing to load.
+    if (extension != "arrow") request.add_extensions(extension);
+  }
+  return request;
+}
+
+class GrpcWorkerControl final : public WorkerControl {
+ public:
+  GrpcWorkerControl(const std::string& address, base::Secret token,
+                    std::shared_ptr<const control::AssignRequest> assign)
+      : token_(std::move(token)), assign_(std::move(assign)) {
+    grpc::ChannelArguments arguments;
+    arguments.SetMaxReceiveMessageSize(-1);
+    arguments.SetMaxSendMessageSize(-1);
+    arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+    arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstReconnectMs);
+    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kFirstReconnectMs);
+    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kLongestReconnectMs);
+    channel_ = grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+    stub_ = control::Worker::NewStub(channel_);
+  }
+
+  asio::awaitable<base::Result<std::vector<AttachmentState>>> Assign(milliseconds timeout) override {
+    const auto deadline = std::chrono::system_clock::now() + timeout;
+    asio::steady_timer timer(co_await asio::this_coro::executor);
+    while (true) {
+      auto call = Prepare<control::AssignRequest, control::AssignResponse>(deadline);
+      call->request = *assign_;
+      call->context.set_wait_for_ready(true);
+      const grpc::Status status = co_await Perform(*stub_, call, kAssign);
+      if (status.ok()) co_return States(call->response.attachments());
+      // The connection may break while the worker comes up; it is assigned only once it has answered.
+      if (status.error_code() != grpc::StatusCode::UNAVAILABLE ||
+          std::chrono::system_clock::now() + kRetryPause >= deadline) {
+        co_return Failure("Assign", status);
+      }
+      timer.expires_after(kRetryPause);
+      co_await timer.async_wait(asio::use_awaitable);
+    }
+  }
+
+  asio::awaitable<base::Result<WorkerActivity>> Status(milliseconds timeout) override {
+    auto call =
+        Prepare<control::StatusRequest, control::StatusResponse>(std::chrono::system_clock::now() + timeout);
+    const grpc::Status status = co_await Perform(*stub_, call, kStatus);
+    if (!status.ok()) co_return Failure("Status", status);
+    const auto& response = call->response;
+    co_return WorkerActivity{.attachments = States(response.attachments()),
+                             .running_statements = response.running_statements(),
+                             .open_streams = response.open_streams(),
+                             .open_transactions = response.open_transactions(),
+                             .idle = milliseconds(std::min<uint64_t>(response.idle_ms(), INT64_MAX)),
+                             .healthy = response.healthy()};
+  }
+
+  asio::awaitable<base::Result<void>> Drain(milliseconds timeout) override {
+    auto call =
+        Prepare<control::DrainRequest, control::DrainResponse>(std::chrono::system_clock::now() + timeout);
+    const grpc::Status status = co_await Perform(*stub_, call, kDrain);
+    if (!status.ok()) co_return Failure("Drain", status);
+    co_return base::Result<void>();
+  }
+
+  std::shared_ptr<grpc::Channel> channel() const override { return channel_; }
+
+ private:
+  template <typename Request, typename Response>
+  using Method = void (Stub::async::*)(grpc::ClientContext*, const Request*, Response*,
+                                       std::function<void(grpc::Status)>);
+  static constexpr Method<control::AssignRequest, control::AssignResponse> kAssign = &Stub::async::Assign;
+  static constexpr Method<control::StatusRequest, control::StatusResponse> kStatus = &Stub::async::Status;
+  static constexpr Method<control::DrainRequest, control::DrainResponse> kDrain = &Stub::async::Drain;
+
+  template <typename Request, typename Response>
+  std::shared_ptr<Call<Request, Response>> Prepare(std::chrono::system_clock::time_point deadline) const {
+    auto call = std::make_shared<Call<Request, Response>>();
+    call->context.set_deadline(deadline);
+    call->context.AddMetadata(contract::kWorkerTokenHeader, token_.Reveal());
+    return call;
+  }
+
+  const base::Secret token_;
+  const std::shared_ptr<const control::AssignRequest> assign_;
+  std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<Stub> stub_;
+};
+
+}  // namespace
+
+struct GrpcWorkerControlFactory::Assignment {
+  control::AssignRequest request;
+};
+
+GrpcWorkerControlFactory::GrpcWorkerControlFactory(const config::Config::DuckDb& duckdb)
+    : assignment_(std::make_shared<const Assignment>(Assignment{MakeRequest(duckdb)})) {}
+
+GrpcWorkerControlFactory::~GrpcWorkerControlFactory() = default;
+
+std::shared_ptr<WorkerControl> GrpcWorkerControlFactory::Connect(const std::string& address,
+                                                                 const base::Secret& token) {
+  return std::make_shared<GrpcWorkerControl>(
+      address, token, std::shared_ptr<const control::AssignRequest>(assignment_, &assignment_->request));
+}
+
+}  // namespace pondpilot::proxy::fleet

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "config/config.h"
+#include "proxy/fleet/worker_control.h"
+
+namespace pondpilot::proxy::fleet {
+
+// The control contract over gRPC. Calls end on the executor of the coroutine that made them and can be
+// cancelled (terminal cancellation). A worker's Flight calls go over the same connection, which is not shared
+// with other workers.
+class GrpcWorkerControlFactory final : public WorkerControlFactory {
+ public:
+  // Every worker is assigned these attachments and extensions.
+  explicit GrpcWorkerControlFactory(const config::Config::DuckDb& duckdb);
+  ~GrpcWorkerControlFactory() override;
+
+  // `address` is a gRPC target. Connects when the first call is made.
+  std::shared_ptr<WorkerControl> Connect(const std::string& address, const base::Secret& token) override;
+
+ private:
+  struct Assignment;
+  std::shared_ptr<const Assignment> assignment_;
+};
+
+}  // namespace pondpilot::proxy::fleet

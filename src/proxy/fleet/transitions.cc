@@ -1,0 +1,330 @@
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <utility>
+
+#include "proxy/fleet/fleet_state.h"
+#include "telemetry/log.h"
+
+namespace pondpilot::proxy::fleet {
+namespace {
+
+namespace asio = boost::asio;
+using namespace asio::experimental::awaitable_operators;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using telemetry::Level;
+
+constexpr milliseconds kFirstBackOff = seconds(1);
+constexpr milliseconds kLongestBackOff = seconds(30);
+constexpr milliseconds kCapRetryAfter = seconds(5);
+
+std::string InSeconds(milliseconds wait) {
+  const auto whole = std::max<int64_t>(1, std::chrono::ceil<seconds>(wait).count());
+  return std::to_string(whole) + (whole == 1 ? " second" : " seconds");
+}
+
+base::Error StartFailed(std::string detail, milliseconds retry_after) {
+  return {base::ErrorCode::kUnavailable,
+          "Your database worker could not be started; the operator's log says why. Try again in " +
+              InSeconds(retry_after) + ".",
+          std::move(detail), retry_after};
+}
+
+milliseconds BackOff(int failures) {
+  milliseconds wait = kFirstBackOff;
+  for (int i = 1; i < failures && wait < kLongestBackOff; ++i) wait *= 2;
+  return std::min(wait, kLongestBackOff);
+}
+
+}  // namespace
+
+void OneTimeEvent::Happen() {
+  happened_ = true;
+  timer_.cancel();
+}
+
+asio::awaitable<void> OneTimeEvent::Wait() {
+  boost::system::error_code ignored;
+  // A cancellation of the waiting coroutine also ends the wait; it must not be taken for the event.
+  if (!happened_) co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+}
+
+asio::awaitable<bool> OneTimeEvent::WaitFor(milliseconds timeout) {
+  asio::steady_timer limit(timer_.get_executor(), timeout);
+  co_await (Wait() || limit.async_wait(asio::use_awaitable));
+  co_return happened_;
+}
+
+std::string_view ToString(StopReason reason) {
+  switch (reason) {
+    case StopReason::kIdleTimeout:
+      return "idle_timeout";
+    case StopReason::kEvicted:
+      return "replaced";
+    case StopReason::kShutdown:
+      return "shutdown";
+    case StopReason::kUnhealthy:
+      return "unhealthy";
+    case StopReason::kReplaced:
+      return "replaced";
+    case StopReason::kOutOfMemory:
+      return "out_of_memory";
+    case StopReason::kKilled:
+      return "killed";
+    case StopReason::kExited:
+      return "exited";
+  }
+  return "unknown";
+}
+
+StopReason ReasonOf(const launch::WorkerExit& exit) {
+  if (exit.out_of_memory) return StopReason::kOutOfMemory;
+  // 128 + the signal's number: SIGKILL and SIGTERM come from outside.
+  if (exit.exit_code == 137 || exit.exit_code == 143) return StopReason::kKilled;
+  return StopReason::kExited;
+}
+
+std::string SentenceFor(StopReason reason, const std::optional<launch::WorkerExit>& exit) {
+  switch (reason) {
+    case StopReason::kIdleTimeout:
+    case StopReason::kEvicted:
+      return {};
+    case StopReason::kShutdown:
+      return "The proxy is shutting down and has stopped your database worker.";
+    case StopReason::kUnhealthy:
+      return "Your database worker stopped answering and is being replaced. Try again; temporary tables are "
+             "lost.";
+    case StopReason::kReplaced:
+      return "Your database worker was lost and is being replaced. Try again; temporary tables are lost.";
+    case StopReason::kOutOfMemory:
+      return "Your database worker ran out of memory and was stopped. The next statement gets a new one; "
+             "temporary "
+             "tables are lost. Make the statement smaller, or ask the operator for a larger memory limit.";
+    case StopReason::kKilled:
+      return "Your database worker was killed from outside. The next statement gets a new one; temporary "
+             "tables are "
+             "lost.";
+    case StopReason::kExited:
+      return "Your database worker ended unexpectedly" +
+             (exit ? " (exit code " + std::to_string(exit->exit_code) + ")" : std::string()) +
+             ". The next statement gets a new one; temporary tables are lost.";
+  }
+  return {};
+}
+
+Fleet::State::State(Fleet& owner, asio::any_io_executor executor, FleetOptions fleet_options,
+                    launch::Launcher& fleet_launcher, WorkerControlFactory& fleet_controls,
+                    const base::Clock& fleet_clock)
+    : fleet(owner),
+      strand(asio::make_strand(std::move(executor))),
+      options(std::move(fleet_options)),
+      launcher(fleet_launcher),
+      controls(fleet_controls),
+      clock(fleet_clock),
+      change(strand, asio::steady_timer::time_point::max()) {}
+
+void Fleet::State::Spawn(std::function<asio::awaitable<void>()> work) {
+  {
+    const std::scoped_lock lock(mutex);
+    ++tasks;
+  }
+  const auto self = fleet.shared_from_this();
+  asio::co_spawn(
+      strand, [work = std::move(work)]() -> asio::awaitable<void> { co_await work(); },
+      [this, self](const std::exception_ptr& failure) {
+        if (failure) {
+          try {
+            std::rethrow_exception(failure);
+          } catch (const std::exception& error) {
+            telemetry::Log(Level::kError, "Fleet task failed", {{"error", error.what()}});
+          }
+        }
+        const std::scoped_lock lock(mutex);
+        --tasks;
+        change.cancel();
+      });
+}
+
+void Fleet::State::AddWaiter(User& user, const std::string& user_id, base::Clock::Steady deadline,
+                             AcquireCallback done) {
+  const uint64_t id = next_waiter_id++;
+  auto timer = std::make_shared<asio::steady_timer>(strand);
+  timer->expires_after(deadline - clock.Now());
+  timer->async_wait([weak = fleet.weak_from_this(), user_id, id](const boost::system::error_code& error) {
+    const auto self = weak.lock();
+    if (!error && self) self->state_->ExpireWaiter(user_id, id);
+  });
+  user.waiters.push_back({id, std::move(done), std::move(timer)});
+  ++waiter_count;
+}
+
+void Fleet::State::ExpireWaiter(const std::string& user_id, uint64_t waiter_id) {
+  std::list<Waiter> expired;
+  {
+    const std::scoped_lock lock(mutex);
+    const auto user = users.find(user_id);
+    if (user == users.end()) return;
+    auto& waiters = user->second.waiters;
+    const auto waiter = std::ranges::find(waiters, waiter_id, &Waiter::id);
+    if (waiter == waiters.end()) return;
+    expired.splice(expired.end(), waiters, waiter);
+    --waiter_count;
+  }
+  Answer(std::move(expired),
+         {base::ErrorCode::kDeadlineExceeded,
+          "Your database worker was not ready before the call's deadline. It goes on starting: try "
+          "again, or give the call more time.",
+          {},
+          {}});
+}
+
+void Fleet::State::Answer(std::list<Waiter> waiters, const base::Error& error) {
+  for (Waiter& waiter : waiters) {
+    waiter.deadline->cancel();
+    waiter.done(std::unexpected(error));
+  }
+}
+
+base::Result<void> Fleet::State::BeginStart(const std::string& user_id, User& user) {
+  if (const auto now = clock.Now(); user.failures > 0 && now < user.retry_at) {
+    const auto wait = std::chrono::ceil<milliseconds>(user.retry_at - now);
+    return std::unexpected(
+        StartFailed("the last start failed; the next is tried in " + InSeconds(wait), wait));
+  }
+  const bool has_slot = slots < options.max_workers;
+  if (has_slot) {
+    ++slots;
+  } else {
+    // Only when one may become free without somebody's loss is it worth waiting.
+    const bool hope = std::ranges::any_of(users, [](const auto& other) {
+      return other.second.phase == Phase::kDraining ||
+             (other.second.phase == Phase::kReady && other.second.member->leases == 0);
+    });
+    if (!hope) {
+      return std::unexpected(base::Error{base::ErrorCode::kResourceExhausted,
+                                         "All " + std::to_string(options.max_workers) +
+                                             " database workers are in use. Try again in " +
+                                             InSeconds(kCapRetryAfter) + ".",
+                                         {},
+                                         kCapRetryAfter});
+    }
+  }
+  user.phase = Phase::kStarting;
+  // From the strand: Spawn takes the mutex, which is held here.
+  asio::post(strand, [this, self = fleet.shared_from_this(), user_id, has_slot] {
+    Spawn([this, user_id, has_slot] { return Start(user_id, has_slot); });
+  });
+  return {};
+}
+
+void Fleet::State::FinishStart(const std::string& user_id, std::shared_ptr<Member> member) {
+  std::list<Waiter> waiters;
+  {
+    const std::scoped_lock lock(mutex);
+    User& user = users[user_id];
+    user.phase = Phase::kReady;
+    user.member = member;
+    user.failures = 0;
+    waiters.swap(user.waiters);
+    waiter_count -= waiters.size();
+    member->leases += waiters.size();
+    ++spawned;
+  }
+  for (Waiter& waiter : waiters) {
+    waiter.deadline->cancel();
+    waiter.done(WorkerLease(fleet.shared_from_this(), member));
+  }
+}
+
+void Fleet::State::FailStart(const std::string& user_id, base::Error reason, bool had_slot, bool back_off) {
+  std::list<Waiter> waiters;
+  {
+    const std::scoped_lock lock(mutex);
+    if (had_slot) ReleaseSlot();
+    User& user = users[user_id];
+    user.phase = Phase::kAbsent;
+    user.member.reset();
+    waiters.swap(user.waiters);
+    waiter_count -= waiters.size();
+    if (back_off) {
+      const milliseconds wait = BackOff(++user.failures);
+      user.retry_at = clock.Now() + wait;
+      reason =
+          StartFailed(reason.detail.empty() ? reason.message : reason.message + " " + reason.detail, wait);
+    } else if (user.failures == 0) {
+      users.erase(user_id);
+    }
+    ForgetOldFailures();
+  }
+  if (back_off) {
+    telemetry::Log(Level::kError, "Container spawn failed", {{"user_id", user_id}, {"error", reason.detail}});
+  }
+  Answer(std::move(waiters), reason);
+}
+
+bool Fleet::State::BeginDrain(const std::shared_ptr<Member>& member, StopReason reason, bool only_unused) {
+  const std::scoped_lock lock(mutex);
+  if (!IsCurrent(member, Phase::kReady) || (only_unused && member->leases > 0)) return false;
+  users[member->user_id].phase = Phase::kDraining;
+  // When it was found dead, how it died is not known yet: the one who drains it finds out.
+  if (reason != StopReason::kReplaced) member->death_reason = SentenceFor(reason, member->exit);
+  return true;
+}
+
+void Fleet::State::BecomeAbsent(const std::shared_ptr<Member>& member, StopReason reason) {
+  std::list<Waiter> refused;
+  base::Error refusal;
+  {
+    const std::scoped_lock lock(mutex);
+    ReleaseSlot();
+    ++stopped;
+    User& user = users[member->user_id];
+    user.phase = Phase::kAbsent;
+    user.member.reset();
+    if (member->death_reason.empty()) member->death_reason = SentenceFor(reason, member->exit);
+    if (!user.waiters.empty()) {
+      if (const auto begun = BeginStart(member->user_id, user); !begun) {
+        refusal = begun.error();
+        refused.swap(user.waiters);
+        waiter_count -= refused.size();
+      }
+    }
+    if (user.phase == Phase::kAbsent && user.failures == 0) users.erase(member->user_id);
+  }
+  telemetry::Log(
+      Level::kInfo, "Container stopped",
+      {{"user_id", member->user_id}, {"container_id", member->handle}, {"reason", ToString(reason)}});
+  Answer(std::move(refused), refusal);
+}
+
+void Fleet::State::ReleaseSlot() {
+  --slots;
+  change.cancel();
+}
+
+bool Fleet::State::IsCurrent(const std::shared_ptr<Member>& member, Phase phase) const {
+  const auto user = users.find(member->user_id);
+  return user != users.end() && user->second.phase == phase && user->second.member == member;
+}
+
+WorkerSnapshot Fleet::State::Snapshot(const Member& member) const {
+  WorkerSnapshot snapshot = member.last;
+  snapshot.leased = member.leases > 0;
+  snapshot.idle_timeout = options.idle_timeout;
+  return snapshot;
+}
+
+void Fleet::State::ForgetOldFailures() {
+  // A user who doesn't come back for this long starts without a past.
+  const auto old = clock.Now() - 10 * kLongestBackOff;
+  std::erase_if(users, [old](const auto& entry) {
+    return entry.second.phase == Phase::kAbsent && entry.second.waiters.empty() &&
+           entry.second.retry_at < old;
+  });
+}
+
+}  // namespace pondpilot::proxy::fleet

@@ -1,0 +1,299 @@
+#include "proxy/launch/docker/docker_launcher.h"
+
+#include <algorithm>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/json.hpp>
+#include <utility>
+
+#include "contract/names.h"
+#include "proxy/launch/docker/container_spec.h"
+#include "telemetry/log.h"
+
+namespace pondpilot::proxy::launch::docker {
+namespace {
+
+namespace asio = boost::asio;
+namespace json = boost::json;
+using base::ErrorCode;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr milliseconds kQuick = seconds(10);
+// Creating, starting and removing take their time on a busy engine.
+constexpr milliseconds kSlow = seconds(30);
+constexpr milliseconds kStopMargin = seconds(15);
+// One wait for an exit; it is followed by the next, so that a connection that has silently died is not waited
+// on for ever.
+constexpr milliseconds kExitWait = std::chrono::minutes(10);
+constexpr milliseconds kFirstReconnect(200);
+constexpr milliseconds kLongestReconnect = seconds(5);
+
+bool IsOk(int status) { return status >= 200 && status < 300; }
+
+// Without a tag the engine would pull every one.
+std::string WithTag(const std::string& image) {
+  const size_t name = image.rfind('/') == std::string::npos ? 0 : image.rfind('/') + 1;
+  return image.find_first_of(":@", name) == std::string::npos ? image + ":latest" : image;
+}
+
+// The error that a pull's progress lines end with, or nothing.
+std::string PullError(const std::string& progress) {
+  std::string error;
+  size_t begin = 0;
+  while (begin < progress.size()) {
+    const size_t end = std::min(progress.find('\n', begin), progress.size());
+    boost::system::error_code malformed;
+    const json::value line = json::parse(std::string_view(progress).substr(begin, end - begin), malformed);
+    if (!malformed && !StringAt(line, "/error").empty()) error = StringAt(line, "/error");
+    begin = end + 1;
+  }
+  return error;
+}
+
+}  // namespace
+
+DockerLauncher::DockerLauncher(DockerOptions options, HostFacts facts)
+    : options_(std::move(options)), facts_(std::move(facts)), engine_(options_.socket) {}
+
+asio::awaitable<base::Result<void>> DockerLauncher::Prepare() {
+  if (const auto agreed = co_await engine_.Negotiate(); !agreed) co_return agreed;
+  auto self = co_await FindSelf(engine_, facts_);
+  if (!self) co_return std::unexpected(std::move(self.error()));
+  self_ = std::move(*self);
+  instance_ = InstanceName();
+  if (const auto found = co_await FindNetwork(); !found) co_return found;
+  if (const auto removed = co_await RemoveLeftovers(); !removed) co_return removed;
+  if (const auto found = co_await FindImage(); !found) co_return found;
+  telemetry::Log(telemetry::Level::kInfo, "Docker engine ready",
+                 {{"api", engine_.api_version()},
+                  {"image", options_.image},
+                  {"network", network_},
+                  {"instance", instance_},
+                  {"in_container", self_.has_value()}});
+  co_return base::Result<void>();
+}
+
+std::string DockerLauncher::InstanceName() const {
+  if (!options_.instance.empty()) return options_.instance;
+  if (!self_) return facts_.hostname;
+  const auto label = [this](const char* name) {
+    const auto found = self_->labels.find(std::string("com.docker.compose.") + name);
+    return found == self_->labels.end() ? std::string() : found->second;
+  };
+  // Stays the same when compose makes the container anew; the container's id does not.
+  if (const std::string project = label("project"), service = label("service");
+      !project.empty() && !service.empty()) {
+    return project + "/" + service + "/" + label("container-number");
+  }
+  return self_->name;
+}
+
+asio::awaitable<base::Result<void>> DockerLauncher::FindImage() {
+  const auto reply = co_await engine_.Get("/images/" + UrlEncode(options_.image) + "/json", kQuick);
+  if (!reply) co_return std::unexpected(reply.error());
+  if (reply->status == 200) co_return base::Result<void>();
+  if (reply->status != 404)
+    co_return std::unexpected(EngineError("show the image " + options_.image, *reply));
+  co_return co_await PullImage();
+}
+
+asio::awaitable<base::Result<void>> DockerLauncher::PullImage() {
+  telemetry::Log(telemetry::Level::kInfo, "Pulling the worker image", {{"image", options_.image}});
+  const auto reply = co_await engine_.Post("/images/create?fromImage=" + UrlEncode(WithTag(options_.image)),
+                                           std::nullopt, options_.pull_timeout);
+  std::string reason;
+  if (!reply) {
+    reason = reply.error().message;
+  } else if (reply->status != 200) {
+    reason = EngineError("pull it", *reply).message;
+  } else {
+    reason = PullError(reply->text);
+  }
+  if (reason.empty()) co_return base::Result<void>();
+  co_return base::Fail(
+      ErrorCode::kFailedPrecondition,
+      "The worker image " + options_.image + " is not on the Docker engine and can't be pulled: " + reason +
+          " Build or load it (docker build, docker load), pull it yourself with `docker pull " +
+          options_.image + "`, or set containers.image (CONTAINER_IMAGE) to one that is there.");
+}
+
+asio::awaitable<base::Result<void>> DockerLauncher::FindNetwork() {
+  const auto on = [this](const std::string& name) { return std::ranges::contains(self_->networks, name); };
+  // The default is Docker's default network. A proxy that is only on others could not reach a worker there.
+  if (options_.network == "bridge" && self_ && !self_->networks.empty() && !on("bridge") && !on("host")) {
+    network_ = self_->networks.front();
+    co_return base::Result<void>();
+  }
+  const auto reply = co_await engine_.Get("/networks/" + UrlEncode(options_.network), kQuick);
+  if (!reply) co_return std::unexpected(reply.error());
+  // The engine also finds networks by the beginning of their id.
+  if (reply->status == 200 && StringAt(reply->body, "/Name") == options_.network) {
+    network_ = options_.network;
+  } else if (reply->status != 200 && reply->status != 404) {
+    co_return std::unexpected(EngineError("show the network " + options_.network, *reply));
+  } else {
+    auto composed = co_await ComposeNetwork();
+    if (!composed) co_return std::unexpected(std::move(composed.error()));
+    if (!*composed) co_return std::unexpected(co_await NoSuchNetwork());
+    network_ = std::move(**composed);
+  }
+  if (self_ && !on(network_) && !on("host")) {
+    telemetry::Log(
+        telemetry::Level::kWarn, "The proxy's own container is not on the workers' network",
+        {{"network", network_}, {"hint", "docker network connect " + network_ + " " + self_->name}});
+  }
+  co_return base::Result<void>();
+}
+
+// Compose prefixes the names of its networks and keeps the name in compose.yaml as a label.
+asio::awaitable<base::Result<std::optional<std::string>>> DockerLauncher::ComposeNetwork() {
+  if (!self_) co_return std::nullopt;
+  for (const std::string& name : self_->networks) {
+    const auto reply = co_await engine_.Get("/networks/" + UrlEncode(name), kQuick);
+    if (!reply) co_return std::unexpected(reply.error());
+    if (reply->status == 200 &&
+        StringAt(reply->body, "/Labels/com.docker.compose.network") == options_.network) {
+      co_return name;
+    }
+  }
+  co_return std::nullopt;
+}
+
+asio::awaitable<base::Error> DockerLauncher::NoSuchNetwork() {
+  std::string names;
+  const auto reply = co_await engine_.Get("/networks", kQuick);
+  if (reply && reply->body.is_array()) {
+    for (const json::value& network : reply->body.get_array()) {
+      names += (names.empty() ? "" : ", ") + StringAt(network, "/Name");
+    }
+  }
+  co_return base::Error{
+      ErrorCode::kFailedPrecondition,
+      "The Docker engine has no network " + options_.network + ". It has: " + names +
+          ". Set containers.network (CONTAINER_NETWORK) to one of them or make it with `docker "
+          "network create " +
+          options_.network + "`.",
+      {},
+      {}};
+}
+
+asio::awaitable<base::Result<void>> DockerLauncher::RemoveLeftovers() {
+  const json::value filters =
+      json::object{{"label", json::array{std::string(kManagedLabel) + "=true",
+                                         std::string(kInstanceLabel) + "=" + instance_}}};
+  const auto reply = co_await engine_.Get(
+      "/containers/json?all=true&filters=" + UrlEncode(json::serialize(filters)), kQuick);
+  if (!reply) co_return std::unexpected(reply.error());
+  if (reply->status != 200 || !reply->body.is_array()) {
+    co_return std::unexpected(EngineError("list containers", *reply));
+  }
+  for (const json::value& container : reply->body.get_array()) {
+    const std::string id = StringAt(container, "/Id");
+    if (id.empty()) continue;
+    if (const auto removed = co_await Remove(id); !removed) co_return removed;
+    telemetry::Log(telemetry::Level::kInfo, "Container left by an earlier run removed",
+                   {{"container_id", id}});
+  }
+  co_return base::Result<void>();
+}
+
+asio::awaitable<base::Result<void>> DockerLauncher::Check() { co_return co_await engine_.Ping(); }
+
+asio::awaitable<base::Result<LaunchedWorker>> DockerLauncher::Launch(WorkerSpec spec) {
+  const std::string name = "pondpilot-worker-" + spec.worker_id;
+  auto launched = co_await CreateAndStart(std::move(spec), name);
+  if (!launched) {
+    // By its name: a creation that timed out may still have made it.
+    if (const auto removed = co_await Remove(name); !removed) {
+      launched.error().detail += " Its container could not be removed: " + removed.error().message;
+    }
+  }
+  co_return launched;
+}
+
+asio::awaitable<base::Result<LaunchedWorker>> DockerLauncher::CreateAndStart(WorkerSpec spec,
+                                                                             std::string name) {
+  const auto created = co_await engine_.Post(
+      "/containers/create?name=" + name,
+      ContainerSpec(spec, options_.image, network_, instance_, MountsFor(spec.sqlite_paths, self_, facts_)),
+      kSlow);
+  if (!created) co_return std::unexpected(created.error());
+  if (created->status != 201) co_return std::unexpected(EngineError("create a worker's container", *created));
+  const std::string id = StringAt(created->body, "/Id");
+  const auto started = co_await engine_.Post("/containers/" + id + "/start", std::nullopt, kSlow);
+  if (!started) co_return std::unexpected(started.error());
+  if (!IsOk(started->status)) co_return std::unexpected(EngineError("start a worker's container", *started));
+  const auto inspected = co_await engine_.Get("/containers/" + id + "/json", kQuick);
+  if (!inspected) co_return std::unexpected(inspected.error());
+  if (inspected->status != 200)
+    co_return std::unexpected(EngineError("show a worker's container", *inspected));
+  const std::string ip = StringAt(inspected->body, "/NetworkSettings/Networks/" + network_ + "/IPAddress");
+  if (ip.empty()) {
+    // A container that has ended at once has no address any more.
+    co_return base::Fail(ErrorCode::kUnavailable, "The worker's container has no address on the network " +
+                                                      network_ + "; its state is " +
+                                                      StringAt(inspected->body, "/State/Status") + ".");
+  }
+  co_return LaunchedWorker{.worker_id = spec.worker_id,
+                           .handle = id,
+                           .address = "ipv4:" + ip + ":" + std::to_string(contract::kWorkerPort)};
+}
+
+asio::awaitable<base::Result<void>> DockerLauncher::Stop(std::string handle, milliseconds grace) {
+  if (grace.count() > 0) {
+    const auto whole = std::chrono::ceil<seconds>(grace);
+    const auto reply =
+        co_await engine_.Post("/containers/" + handle + "/stop?t=" + std::to_string(whole.count()),
+                              std::nullopt, whole + kStopMargin);
+    if (!reply) co_return std::unexpected(reply.error());
+    if (reply->status == 404) co_return base::Result<void>();
+    // Whatever else it answers, the removal that follows kills.
+  }
+  co_return co_await Remove(std::move(handle));
+}
+
+asio::awaitable<base::Result<void>> DockerLauncher::Remove(std::string container) {
+  const auto reply = co_await engine_.Delete("/containers/" + container + "?force=true&v=true", kSlow);
+  if (!reply) co_return std::unexpected(reply.error());
+  if (IsOk(reply->status) || reply->status == 404) co_return base::Result<void>();
+  if (reply->status != 409) co_return std::unexpected(EngineError("remove a container", *reply));
+  // Somebody else is removing it: it is gone when the engine says so.
+  const auto gone =
+      co_await engine_.Post("/containers/" + container + "/wait?condition=removed", std::nullopt, kSlow);
+  if (!gone) co_return std::unexpected(gone.error());
+  if (IsOk(gone->status) || gone->status == 404) co_return base::Result<void>();
+  co_return std::unexpected(EngineError("remove a container", *reply));
+}
+
+asio::awaitable<base::Result<WorkerExit>> DockerLauncher::WaitForExit(std::string handle) {
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  milliseconds pause = kFirstReconnect;
+  while (true) {
+    const auto reply = co_await engine_.Post("/containers/" + handle + "/wait", std::nullopt, kExitWait);
+    if (reply && reply->status == 404) co_return WorkerExit{};
+    if (reply && reply->status == 200) {
+      WorkerExit exit;
+      boost::system::error_code missing;
+      const json::value* code = reply->body.find_pointer("/StatusCode", missing);
+      if (code && code->is_int64()) exit.exit_code = static_cast<int>(code->get_int64());
+      // Removed meanwhile: then nobody knows more.
+      const auto state = co_await engine_.Get("/containers/" + handle + "/json", kQuick);
+      if (state && state->status == 200) {
+        const json::value* oom = state->body.find_pointer("/State/OOMKilled", missing);
+        exit.out_of_memory = oom && oom->is_bool() && oom->get_bool();
+      }
+      co_return exit;
+    }
+    if (reply && reply->status < 500) co_return std::unexpected(EngineError("wait for a container", *reply));
+    if (!reply && reply.error().code == ErrorCode::kCancelled) co_return std::unexpected(reply.error());
+    if (!reply && reply.error().code == ErrorCode::kDeadlineExceeded) continue;
+    // The engine restarts, or is overloaded: its containers may well live on.
+    timer.expires_after(pause);
+    co_await timer.async_wait(asio::use_awaitable);
+    pause = std::min(2 * pause, kLongestReconnect);
+  }
+}
+
+}  // namespace pondpilot::proxy::launch::docker

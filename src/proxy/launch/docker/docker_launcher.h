@@ -1,0 +1,59 @@
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "proxy/launch/docker/engine_client.h"
+#include "proxy/launch/docker/self_container.h"
+#include "proxy/launch/launcher.h"
+
+namespace pondpilot::proxy::launch::docker {
+
+struct DockerOptions {
+  std::string socket = "/var/run/docker.sock";
+  std::string image;
+  std::string network = "bridge";
+  // Sets apart the workers of several proxies on one engine; empty: derived from the proxy's own container.
+  std::string instance;
+  std::chrono::milliseconds pull_timeout = std::chrono::minutes(10);
+};
+
+// Workers as containers of a Docker engine. Prepare comes first and alone; after it, thread-safe.
+class DockerLauncher final : public Launcher {
+ public:
+  explicit DockerLauncher(DockerOptions options, HostFacts facts = ReadHostFacts());
+
+  boost::asio::awaitable<base::Result<void>> Prepare() override;
+  boost::asio::awaitable<base::Result<void>> Check() override;
+  boost::asio::awaitable<base::Result<LaunchedWorker>> Launch(WorkerSpec spec) override;
+  boost::asio::awaitable<base::Result<void>> Stop(std::string handle,
+                                                  std::chrono::milliseconds grace) override;
+  boost::asio::awaitable<base::Result<WorkerExit>> WaitForExit(std::string handle) override;
+
+  // What Prepare has found, for the log.
+  const std::string& network() const { return network_; }
+  const std::string& instance() const { return instance_; }
+
+ private:
+  boost::asio::awaitable<base::Result<void>> FindImage();
+  boost::asio::awaitable<base::Result<void>> PullImage();
+  boost::asio::awaitable<base::Result<void>> FindNetwork();
+  boost::asio::awaitable<base::Result<std::optional<std::string>>> ComposeNetwork();
+  boost::asio::awaitable<base::Error> NoSuchNetwork();
+  boost::asio::awaitable<base::Result<void>> RemoveLeftovers();
+  boost::asio::awaitable<base::Result<LaunchedWorker>> CreateAndStart(WorkerSpec spec, std::string name);
+  boost::asio::awaitable<base::Result<void>> Remove(std::string container);
+  std::string InstanceName() const;
+
+  const DockerOptions options_;
+  const HostFacts facts_;
+  EngineClient engine_;
+  // Known after Prepare, constant from then on.
+  std::optional<SelfContainer> self_;
+  std::string network_;
+  std::string instance_;
+};
+
+}  // namespace pondpilot::proxy::launch::docker
