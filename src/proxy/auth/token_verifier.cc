@@ -5,6 +5,7 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <shared_mutex>
 #include <unordered_map>
 
@@ -34,14 +35,12 @@ std::optional<json> DecodeObject(std::string_view part) {
   if (!text) return std::nullopt;
   // A claim that stands twice is ambiguous: what one reader checks another may not see.
   bool duplicate = false;
-  std::vector<std::vector<std::string>> seen;
+  std::vector<std::set<std::string, std::less<>>> seen;
   const auto watch = [&](int, json::parse_event_t event, json& value) {
     if (event == json::parse_event_t::object_start) seen.emplace_back();
     if (event == json::parse_event_t::object_end && !seen.empty()) seen.pop_back();
     if (event == json::parse_event_t::key && !seen.empty()) {
-      const std::string& key = value.get_ref<const std::string&>();
-      if (std::ranges::find(seen.back(), key) != seen.back().end()) duplicate = true;
-      seen.back().push_back(key);
+      if (!seen.back().insert(value.get_ref<const std::string&>()).second) duplicate = true;
     }
     return true;
   };

@@ -56,8 +56,19 @@ boost::asio::awaitable<Response> Router::Handle(const Request& request) const {
   std::string failure;
   try {
     response = co_await Dispatch(request);
+  } catch (const boost::system::system_error& thrown) {
+    // The session cancels a handler whose client is gone; nobody will read this answer.
+    if (thrown.code() == boost::asio::error::operation_aborted) {
+      response.status = kClientGone;
+    } else {
+      failure = thrown.what();
+    }
   } catch (const std::exception& thrown) {
     failure = thrown.what();
+  } catch (...) {
+    failure = "something that is not a std::exception";
+  }
+  if (!failure.empty()) {
     response = ToResponse(ToProblem({base::ErrorCode::kInternal,
                                      "The request failed inside the proxy; the operator's log has its id.",
                                      "",

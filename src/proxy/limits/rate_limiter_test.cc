@@ -14,7 +14,7 @@ TEST(RateLimiterTest, KeysDoNotShareABucket) {
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().code, base::ErrorCode::kResourceExhausted);
   EXPECT_EQ(refused.error().retry_after, std::chrono::milliseconds(1000));
-  EXPECT_EQ(refused.error().message, "Too many requests: try again in 1 s.");
+  EXPECT_EQ(refused.error().message, "Rate limit exceeded: too many requests. Try again in 1 s.");
   clock.Advance(std::chrono::seconds(1));
   EXPECT_TRUE(limiter.Take("alice").has_value());
 }

@@ -1,0 +1,198 @@
+#include "proxy/app.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/use_future.hpp>
+#include <iostream>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include "base/clock.h"
+#include "proxy/admin/demo_token.h"
+#include "proxy/auth/token_issuer.h"
+#include "proxy/auth/token_verifier.h"
+#include "proxy/fleet/fleet.h"
+#include "proxy/fleet/grpc_worker_control.h"
+#include "proxy/grpc/flight_server.h"
+#include "proxy/health_source.h"
+#include "proxy/http/server.h"
+#include "proxy/launch/docker/docker_launcher.h"
+#include "proxy/limits/rate_limiter.h"
+#include "telemetry/log.h"
+
+namespace pondpilot::proxy {
+namespace {
+
+namespace asio = boost::asio;
+using telemetry::Level;
+using telemetry::Log;
+
+constexpr std::chrono::seconds kDrainGrace(10);
+constexpr std::chrono::seconds kHttpGrace(2);
+
+// A demo user gets a tenth of what a user gets.
+constexpr double kDemoShare = 0.1;
+// Demo tokens per client address.
+constexpr limits::Rate kDemoTokenRate{10, 10};
+
+Level ToLevel(const std::string& name) {
+  if (name == "debug") return Level::kDebug;
+  if (name == "warn") return Level::kWarn;
+  if (name == "error") return Level::kError;
+  return Level::kInfo;
+}
+
+// The thread that runs everything but the relay: HTTP, launching, heartbeats, timers. Ends when destroyed.
+class Background {
+ public:
+  Background() : thread_([this] { context_.run(); }) {}
+  ~Background() {
+    work_.reset();
+    context_.stop();
+    thread_.join();
+  }
+  Background(const Background&) = delete;
+  Background& operator=(const Background&) = delete;
+
+  asio::any_io_executor executor() { return context_.get_executor(); }
+
+  // Runs a coroutine there and waits for its result.
+  template <typename T>
+  T Await(asio::awaitable<T> coroutine) {
+    return asio::co_spawn(context_, std::move(coroutine), asio::use_future).get();
+  }
+
+ private:
+  asio::io_context context_{1};
+  asio::executor_work_guard<asio::io_context::executor_type> work_ = asio::make_work_guard(context_);
+  std::thread thread_;
+};
+
+int Fail(const base::Error& error) {
+  std::cerr << "pondpilot-proxy: " << error.message << "\n";
+  if (!error.detail.empty()) std::cerr << "pondpilot-proxy: " << error.detail << "\n";
+  return kExitEnvironment;
+}
+
+fleet::FleetOptions FleetOptionsFor(const config::Config& config) {
+  fleet::FleetOptions options;
+  options.idle_timeout = config.containers.idle_timeout;
+  options.start_timeout = config.containers.start_timeout;
+  options.max_workers = config.containers.max_per_host;
+  options.memory_limit_bytes = config.containers.memory_limit_bytes;
+  options.cpu_limit = config.containers.cpu_limit;
+  for (const config::AttachedDatabase& database : config.duckdb.attached_databases) {
+    if (database.sqlite_path) options.sqlite_paths.push_back(*database.sqlite_path);
+  }
+  // A key of its own, so that no worker token says anything about the tokens of users.
+  options.token_key =
+      base::Secret(base::HmacSha256Hex(config.security.jwt_secret, "pondpilot worker tokens"));
+  return options;
+}
+
+// The bounds on how many requests a caller may make, over all doors together.
+class Budgets {
+ public:
+  Budgets(const config::Config::Security::RateLimit& rate, const base::Clock& clock)
+      : users_({static_cast<double>(rate.requests_per_minute), static_cast<double>(rate.burst_size)},
+               "requests", clock),
+        demo_users_({std::max(1.0, rate.requests_per_minute * kDemoShare),
+                     std::max(1.0, rate.burst_size * kDemoShare)},
+                    "requests", clock),
+        demo_tokens_(kDemoTokenRate, "demo tokens", clock) {}
+
+  base::Result<void> Admit(const auth::Principal& principal) {
+    base::Result<void> admitted = (principal.demo ? demo_users_ : users_).Take(principal.user_id);
+    if (!admitted) Log(Level::kWarn, "Rate limit exceeded", {{"user_id", principal.user_id}});
+    return admitted;
+  }
+  limits::RateLimiter& demo_tokens() { return demo_tokens_; }
+
+ private:
+  limits::RateLimiter users_;
+  limits::RateLimiter demo_users_;
+  limits::RateLimiter demo_tokens_;
+};
+
+// SIGTERM and SIGINT are blocked in every thread and taken by the main thread alone.
+sigset_t BlockSignals() {
+  signal(SIGPIPE, SIG_IGN);
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+}  // namespace
+
+int Serve(const config::Loaded& loaded) {
+  const config::Config& config = loaded.config;
+  const base::Clock& clock = base::Clock::System();
+  telemetry::SetThreshold(ToLevel(config.log.level));
+  const sigset_t signals = BlockSignals();
+  for (const std::string& warning : loaded.warnings) Log(Level::kWarn, warning);
+
+  launch::docker::DockerOptions docker;
+  docker.socket = config.containers.docker_socket;
+  docker.image = config.containers.image;
+  docker.network = config.containers.network;
+  docker.instance = config.containers.instance;
+  launch::docker::DockerLauncher launcher(std::move(docker));
+  fleet::GrpcWorkerControlFactory controls(config.duckdb);
+  const auth::TokenVerifier verifier(config.security.jwt_secret, clock);
+  const auth::TokenIssuer issuer(config.security.jwt_secret, clock);
+  Budgets budgets(config.security.rate_limit, clock);
+
+  // Declared after what its coroutines use, and so destroyed, and joined, before it.
+  Background background;
+  if (const auto prepared = background.Await(launcher.Prepare()); !prepared) return Fail(prepared.error());
+  Log(Level::kInfo, "Docker engine ready",
+      {{"network", launcher.network()},
+       {"instance", launcher.instance()},
+       {"image", config.containers.image}});
+
+  const auto fleet =
+      fleet::Fleet::Create(background.executor(), FleetOptionsFor(config), launcher, controls, clock);
+  ProxyHealth health(config, launcher, *fleet, clock);
+  std::vector<http::Route> routes = admin::HealthRoutes(health);
+  routes.push_back(admin::DemoTokenRoute(issuer, budgets.demo_tokens(), config.security.demo_tokens));
+  const http::Router router(std::move(routes), http::Cors(config.security.cors_allowed_origins));
+
+  grpc::RelayServices services;
+  services.verifier = &verifier;
+  services.admit = [&budgets](const auth::Principal& principal) { return budgets.Admit(principal); };
+  services.fleet = fleet;
+  services.clock = &clock;
+  services.worker_wait = config.containers.start_timeout;
+  auto flight = grpc::FlightServer::Start(config.server.host, config.server.grpc_port, std::move(services));
+  if (!flight) return Fail(flight.error());
+  Log(Level::kInfo, "gRPC (Arrow Flight SQL) listening",
+      {{"host", config.server.host}, {"port", (*flight)->port()}});
+  const auto web = http::Server::Start(background.executor(), config.server.host, config.server.port, router);
+  if (!web) {
+    background.Await(fleet->Shutdown());
+    return Fail(web.error());
+  }
+  Log(Level::kInfo, "HTTP listening", {{"host", config.server.host}, {"port", (*web)->port()}});
+
+  int received = 0;
+  sigwait(&signals, &received);
+  Log(Level::kInfo, "Shutting down", {{"signal", received}});
+  health.StartDraining();
+  (*flight)->Shutdown(kDrainGrace);
+  background.Await(fleet->Shutdown());
+  flight->reset();
+  background.Await((*web)->Stop(kHttpGrace));
+  Log(Level::kInfo, "Stopped");
+  return kExitOk;
+}
+
+}  // namespace pondpilot::proxy

@@ -1,0 +1,50 @@
+#include "proxy/health_source.h"
+
+namespace pondpilot::proxy {
+
+ProxyHealth::ProxyHealth(const config::Config& config, launch::Launcher& launcher, const fleet::Fleet& fleet,
+                         const base::Clock& clock)
+    : config_(config), launcher_(launcher), fleet_(fleet), clock_(clock), started_at_(clock.Now()) {}
+
+boost::asio::awaitable<void> ProxyHealth::CheckLauncher() {
+  const auto now = clock_.Now();
+  if (checked_at_ && now - *checked_at_ < kCheckEvery) co_return;
+  checked_at_ = now;
+  const base::Result<void> checked = co_await launcher_.Check();
+  launcher_state_ = checked ? admin::Component{"ok", ""}
+                            : admin::Component{"unavailable",
+                                               "Workers can't be started: the Docker engine does not answer "
+                                               "as it should. The proxy's log says more."};
+}
+
+boost::asio::awaitable<admin::HealthReport> ProxyHealth::Report() {
+  co_await CheckLauncher();
+  admin::HealthReport report;
+  const fleet::FleetCounts counts = fleet_.Counts();
+  report.workers_active = counts.active;
+  report.workers_spawned = counts.total_spawned;
+  report.workers_stopped = counts.total_stopped;
+  report.uptime = std::chrono::duration_cast<std::chrono::seconds>(clock_.Now() - started_at_);
+  report.components["launcher"] = launcher_state_;
+  report.components["grpc"] = {"ok", ""};
+  const auto provider = [](const base::Secret& key) {
+    return admin::Component{key.empty() ? "not_configured" : "ok", ""};
+  };
+  report.components["ai.claude"] = provider(config_.ai.claude_api_key);
+  report.components["ai.openai"] = provider(config_.ai.openai_api_key);
+  for (const config::AttachedDatabase& database : config_.duckdb.attached_databases) {
+    // Workers connect to databases, the proxy doesn't: until one has, nothing is known.
+    report.databases[database.alias] = database.unavailable
+                                           ? admin::Component{"unavailable", *database.unavailable}
+                                           : admin::Component{"unknown", ""};
+  }
+  for (const fleet::AttachmentState& state : fleet_.LastAttachmentStates()) {
+    report.databases[state.alias] =
+        state.available ? admin::Component{"ok", ""} : admin::Component{"unavailable", state.reason};
+  }
+  if (launcher_state_.status == "unavailable") report.not_ready.push_back(launcher_state_.reason);
+  if (draining_.load()) report.not_ready.emplace_back("The proxy is shutting down.");
+  co_return report;
+}
+
+}  // namespace pondpilot::proxy

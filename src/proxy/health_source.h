@@ -1,0 +1,44 @@
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <optional>
+
+#include "base/clock.h"
+#include "config/config.h"
+#include "proxy/admin/health.h"
+#include "proxy/fleet/fleet.h"
+#include "proxy/launch/launcher.h"
+
+namespace pondpilot::proxy {
+
+// Gathers what /health/detailed and /ready show from the parts that the composition root has wired. On the
+// HTTP server's executor, but for StartDraining.
+class ProxyHealth final : public admin::HealthSource {
+ public:
+  // Everything must outlive this object.
+  ProxyHealth(const config::Config& config, launch::Launcher& launcher, const fleet::Fleet& fleet,
+              const base::Clock& clock);
+
+  boost::asio::awaitable<admin::HealthReport> Report() override;
+
+  // From now on the proxy is not ready. From any thread.
+  void StartDraining() { draining_.store(true); }
+
+ private:
+  boost::asio::awaitable<void> CheckLauncher();
+
+  const config::Config& config_;
+  launch::Launcher& launcher_;
+  const fleet::Fleet& fleet_;
+  const base::Clock& clock_;
+  const base::Clock::Steady started_at_;
+  std::atomic<bool> draining_{false};
+  // The engine is asked at most this often, however many health checks come.
+  static constexpr std::chrono::seconds kCheckEvery{2};
+  std::optional<base::Clock::Steady> checked_at_;
+  admin::Component launcher_state_{"unknown", ""};
+};
+
+}  // namespace pondpilot::proxy
