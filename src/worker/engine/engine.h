@@ -65,6 +65,9 @@ class ResultStream {
   virtual const std::shared_ptr<arrow::Schema>& schema() const = 0;
   // The next batch (up to kBatchRows rows), nullptr at the end. Blocks while DuckDB computes.
   virtual base::Result<std::shared_ptr<arrow::RecordBatch>> Next() = 0;
+  // Does the connection belong to this stream until its end? False for a statement that has run to its end
+  // already: its rows are kept here, and the connection is free.
+  virtual bool HoldsConnection() const = 0;
   // From any thread, at any time: Next() returns kCancelled soon. Idempotent.
   virtual void Cancel() = 0;
 };

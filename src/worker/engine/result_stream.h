@@ -26,11 +26,12 @@ class DuckDbStream final : public ResultStream {
   base::Result<std::shared_ptr<arrow::RecordBatch>> Next() override;
   void Cancel() override;
 
-  // Is the connection still held by this stream?
-  bool open() const;
+  bool HoldsConnection() const override { return open(); }
 
  private:
   DuckDbStream() = default;
+
+  bool open() const;
 
   base::Result<std::shared_ptr<arrow::RecordBatch>> Fetch();
   base::Result<void> ReadSchema();

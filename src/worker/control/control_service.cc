@@ -1,0 +1,143 @@
+#include "worker/control/control_service.h"
+
+#include "contract/names.h"
+#include "telemetry/log.h"
+#include "worker/flight/worker_token.h"
+
+namespace pondpilot::worker::control {
+namespace {
+
+namespace proto = pondpilot::control::v1;
+using grpc::StatusCode;
+
+engine::ServerTarget ToTarget(const proto::ServerTarget& in) {
+  engine::ServerTarget out;
+  out.host = in.host();
+  out.port = static_cast<uint16_t>(in.port());
+  out.database = in.database();
+  out.user = in.user();
+  out.password = base::Secret(in.password());
+  for (const auto& [name, value] : in.options()) out.options.emplace_back(name, value);
+  return out;
+}
+
+// nullopt-like: an empty alias marks a request that says nothing sensible.
+bool ToAttachment(const proto::Attachment& in, engine::Attachment* out) {
+  using Kind = engine::Attachment::Kind;
+  out->alias = in.alias();
+  out->read_only = in.read_only();
+  switch (in.target_case()) {
+    case proto::Attachment::kPostgres:
+    case proto::Attachment::kMysql: {
+      const bool postgres = in.target_case() == proto::Attachment::kPostgres;
+      const proto::ServerTarget& server = postgres ? in.postgres() : in.mysql();
+      if (server.host().empty() || server.port() == 0 || server.port() > 65535) return false;
+      out->kind = postgres ? Kind::kPostgres : Kind::kMysql;
+      out->server = ToTarget(server);
+      break;
+    }
+    case proto::Attachment::kSqlitePath:
+      if (!in.sqlite_path().starts_with('/')) return false;
+      out->kind = Kind::kSqlite;
+      out->sqlite_path = in.sqlite_path();
+      break;
+    case proto::Attachment::kUnavailable:
+      out->kind = Kind::kUnavailable;
+      out->unavailable_reason = in.unavailable();
+      break;
+    case proto::Attachment::TARGET_NOT_SET:
+      return false;
+  }
+  return !out->alias.empty();
+}
+
+template <typename Response>
+void Report(const std::vector<engine::AttachmentState>& states, Response* response) {
+  for (const engine::AttachmentState& state : states) {
+    auto* out = response->add_attachments();
+    out->set_alias(state.alias);
+    out->set_available(state.available);
+    out->set_reason(state.reason);
+  }
+}
+
+}  // namespace
+
+ControlService::ControlService(engine::Engine& engine, session::StatementRunner& runner, Lease& lease,
+                               std::string token_sha256, std::function<void()> start_serving,
+                               std::function<void()> drain)
+    : engine_(engine),
+      runner_(runner),
+      lease_(lease),
+      token_sha256_(std::move(token_sha256)),
+      start_serving_(std::move(start_serving)),
+      drain_(std::move(drain)) {}
+
+grpc::Status ControlService::CheckToken(const grpc::ServerContext& context) const {
+  const auto [first, last] = context.client_metadata().equal_range(contract::kWorkerTokenHeader);
+  if (first != last && std::next(first) == last &&
+      flight::IsWorkerToken({first->second.data(), first->second.size()}, token_sha256_)) {
+    return grpc::Status::OK;
+  }
+  return {StatusCode::UNAUTHENTICATED, "This worker answers its own proxy only."};
+}
+
+grpc::Status ControlService::Assign(grpc::ServerContext* context, const proto::AssignRequest* request,
+                                    proto::AssignResponse* response) {
+  if (grpc::Status checked = CheckToken(*context); !checked.ok()) return checked;
+  if (request->contract_version() != contract::kContractVersion) {
+    return {StatusCode::FAILED_PRECONDITION,
+            "The proxy speaks version " + std::to_string(request->contract_version()) +
+                " of the control contract, this worker " + std::to_string(contract::kContractVersion) +
+                ": use images of one build."};
+  }
+  if (request->lease_ms() == 0) return {StatusCode::INVALID_ARGUMENT, "The lease must be longer than 0 ms."};
+  std::vector<engine::Attachment> attachments;
+  for (const proto::Attachment& in : request->attachments()) {
+    engine::Attachment attachment;
+    if (!ToAttachment(in, &attachment))
+      return {StatusCode::INVALID_ARGUMENT, "An attachment has no alias or no target."};
+    attachments.push_back(std::move(attachment));
+  }
+  const std::lock_guard lock(mutex_);
+  if (assigned_) return {StatusCode::FAILED_PRECONDITION, "This worker has a user already."};
+  assigned_ = true;
+  lease_.Grant(std::chrono::milliseconds(request->lease_ms()));
+  const auto states =
+      engine_.AttachAndLockDown(attachments, {request->extensions().begin(), request->extensions().end()});
+  if (!states) {
+    telemetry::Log(telemetry::Level::kError, "Assign failed",
+                   {{"error", states.error().message}, {"detail", states.error().detail}});
+    return {StatusCode::INTERNAL, states.error().message + " " + states.error().detail};
+  }
+  Report(*states, response);
+  start_serving_();
+  telemetry::Log(telemetry::Level::kInfo, "Worker assigned", {{"databases", states->size()}});
+  return grpc::Status::OK;
+}
+
+grpc::Status ControlService::Status(grpc::ServerContext* context, const proto::StatusRequest*,
+                                    proto::StatusResponse* response) {
+  if (grpc::Status checked = CheckToken(*context); !checked.ok()) return checked;
+  lease_.Renew();
+  Report(engine_.attachments(), response);
+  const auto activity = runner_.activity().Get();
+  const auto sessions = runner_.sessions().Count();
+  response->set_running_statements(activity.running_statements);
+  response->set_open_streams(activity.open_streams);
+  response->set_open_transactions(sessions.open_transactions);
+  response->set_sessions(sessions.sessions);
+  response->set_idle_ms(static_cast<uint64_t>(activity.idle.count()));
+  response->set_healthy(engine_.healthy());
+  return grpc::Status::OK;
+}
+
+grpc::Status ControlService::Drain(grpc::ServerContext* context, const proto::DrainRequest*,
+                                   proto::DrainResponse*) {
+  if (grpc::Status checked = CheckToken(*context); !checked.ok()) return checked;
+  runner_.Drain();
+  drain_();
+  return grpc::Status::OK;
+}
+
+}  // namespace pondpilot::worker::control

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <functional>
+#include <mutex>
+#include <string>
+
+#include "contract/control.grpc.pb.h"
+#include "worker/control/lease.h"
+#include "worker/engine/engine.h"
+#include "worker/session/statement_runner.h"
+
+namespace pondpilot::worker::control {
+
+// The worker's side of the control contract (contract/control.proto). Every call must carry the worker's
+// token.
+class ControlService final : public pondpilot::control::v1::Worker::Service {
+ public:
+  // Everything must outlive the service. `start_serving` runs once, when the worker has become a user's;
+  // `drain` at each Drain call.
+  ControlService(engine::Engine& engine, session::StatementRunner& runner, Lease& lease,
+                 std::string token_sha256, std::function<void()> start_serving, std::function<void()> drain);
+
+  grpc::Status Assign(grpc::ServerContext* context, const pondpilot::control::v1::AssignRequest* request,
+                      pondpilot::control::v1::AssignResponse* response) override;
+  grpc::Status Status(grpc::ServerContext* context, const pondpilot::control::v1::StatusRequest* request,
+                      pondpilot::control::v1::StatusResponse* response) override;
+  grpc::Status Drain(grpc::ServerContext* context, const pondpilot::control::v1::DrainRequest* request,
+                     pondpilot::control::v1::DrainResponse* response) override;
+
+ private:
+  grpc::Status CheckToken(const grpc::ServerContext& context) const;
+
+  engine::Engine& engine_;
+  session::StatementRunner& runner_;
+  Lease& lease_;
+  const std::string token_sha256_;
+  const std::function<void()> start_serving_;
+  const std::function<void()> drain_;
+  std::mutex mutex_;
+  bool assigned_ = false;
+};
+
+}  // namespace pondpilot::worker::control

@@ -1,0 +1,24 @@
+#include "worker/control/lease.h"
+
+namespace pondpilot::worker::control {
+
+Lease::Lease(const base::Clock& clock, std::chrono::milliseconds first)
+    : clock_(clock), length_(first), heard_at_(clock.Now()) {}
+
+void Lease::Grant(std::chrono::milliseconds length) {
+  const std::lock_guard lock(mutex_);
+  length_ = length;
+  heard_at_ = clock_.Now();
+}
+
+void Lease::Renew() {
+  const std::lock_guard lock(mutex_);
+  heard_at_ = clock_.Now();
+}
+
+bool Lease::Expired() const {
+  const std::lock_guard lock(mutex_);
+  return clock_.Now() - heard_at_ > length_;
+}
+
+}  // namespace pondpilot::worker::control

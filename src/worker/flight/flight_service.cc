@@ -1,0 +1,88 @@
+#include "worker/flight/flight_service.h"
+
+#include <google/protobuf/any.pb.h>
+
+#include "worker/flight/status.h"
+
+namespace pondpilot::worker::flight {
+namespace {
+
+namespace fl = arrow::flight;
+
+constexpr std::string_view kSqlTypes = "type.googleapis.com/arrow.flight.protocol.sql.";
+// Our tickets for results of plain SQL; no serialised protobuf message begins like this.
+constexpr std::string_view kPlainTicket = "pondpilot:result:";
+
+// Is it a Flight SQL message? SQL text can parse as a protobuf by accident, so the type must be named as
+// well.
+bool IsFlightSql(const std::string& command) {
+  google::protobuf::Any any;
+  return any.ParseFromString(command) && std::string_view(any.type_url()).starts_with(kSqlTypes);
+}
+
+arrow::Status CheckCommand(const fl::FlightDescriptor& descriptor) {
+  if (descriptor.type == fl::FlightDescriptor::CMD) return arrow::Status::OK();
+  return arrow::Status::Invalid(
+      "A path names nothing here. Send SQL as the command: FlightDescriptor.for_command(b\"SELECT 42\").");
+}
+
+}  // namespace
+
+arrow::Status FlightService::CheckServing() const {
+  if (serving_.load()) return arrow::Status::OK();
+  return ToArrowStatus({base::ErrorCode::kUnavailable, "This worker has no user yet.", "", {}});
+}
+
+arrow::Status FlightService::GetFlightInfo(const Context& context, const Descriptor& descriptor,
+                                           std::unique_ptr<fl::FlightInfo>* info) {
+  ARROW_RETURN_NOT_OK(CheckServing());
+  ARROW_RETURN_NOT_OK(CheckCommand(descriptor));
+  if (IsFlightSql(descriptor.cmd)) return sql_.GetFlightInfo(context, descriptor, info);
+  return queries_
+      .GetInfo(context, descriptor.cmd, descriptor,
+               [](const std::string& handle) -> arrow::Result<std::string> {
+                 return std::string(kPlainTicket) + handle;
+               })
+      .Value(info);
+}
+
+arrow::Status FlightService::GetSchema(const Context& context, const Descriptor& descriptor,
+                                       std::unique_ptr<fl::SchemaResult>* schema) {
+  ARROW_RETURN_NOT_OK(CheckServing());
+  ARROW_RETURN_NOT_OK(CheckCommand(descriptor));
+  if (IsFlightSql(descriptor.cmd)) return sql_.GetSchema(context, descriptor, schema);
+  return queries_.GetSchema(context, descriptor.cmd).Value(schema);
+}
+
+arrow::Status FlightService::DoGet(const Context& context, const fl::Ticket& ticket,
+                                   std::unique_ptr<fl::FlightDataStream>* stream) {
+  ARROW_RETURN_NOT_OK(CheckServing());
+  if (ticket.ticket.starts_with(kPlainTicket)) {
+    return queries_.Get(context, ticket.ticket.substr(kPlainTicket.size())).Value(stream);
+  }
+  if (IsFlightSql(ticket.ticket)) return sql_.DoGet(context, ticket, stream);
+  return arrow::Status::Invalid(
+      "The ticket is none of this server's. Use the one that GetFlightInfo has returned.");
+}
+
+arrow::Status FlightService::DoPut(const Context& context, std::unique_ptr<fl::FlightMessageReader> reader,
+                                   std::unique_ptr<fl::FlightMetadataWriter> writer) {
+  ARROW_RETURN_NOT_OK(CheckServing());
+  ARROW_RETURN_NOT_OK(CheckCommand(reader->descriptor()));
+  if (IsFlightSql(reader->descriptor().cmd)) return sql_.DoPut(context, std::move(reader), std::move(writer));
+  return arrow::Status::NotImplemented(
+      "DoPut takes Flight SQL commands only; send plain SQL to GetFlightInfo.");
+}
+
+arrow::Status FlightService::DoAction(const Context& context, const fl::Action& action,
+                                      std::unique_ptr<fl::ResultStream>* result) {
+  ARROW_RETURN_NOT_OK(CheckServing());
+  return sql_.DoAction(context, action, result);
+}
+
+arrow::Status FlightService::ListActions(const Context& context, std::vector<fl::ActionType>* actions) {
+  ARROW_RETURN_NOT_OK(CheckServing());
+  return sql_.ListActions(context, actions);
+}
+
+}  // namespace pondpilot::worker::flight

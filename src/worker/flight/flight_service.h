@@ -1,0 +1,43 @@
+#pragma once
+
+#include <arrow/flight/server.h>
+
+#include <atomic>
+
+#include "worker/flight/sql_server.h"
+
+namespace pondpilot::worker::flight {
+
+// The worker's Flight server. A command that is a Flight SQL message goes to SqlServer; any other bytes are
+// SQL text, as `FlightDescriptor.for_command(b"SELECT 42")` sends it.
+class FlightService final : public arrow::flight::FlightServerBase {
+ public:
+  FlightService(QueryDoor& queries, CatalogDoor& catalog) : queries_(queries), sql_(queries, catalog) {}
+
+  // Until this is called, every call is answered UNAVAILABLE: the worker has no user yet.
+  void StartServing() { serving_.store(true); }
+
+  using Context = arrow::flight::ServerCallContext;
+  using Descriptor = arrow::flight::FlightDescriptor;
+
+  arrow::Status GetFlightInfo(const Context& context, const Descriptor& descriptor,
+                              std::unique_ptr<arrow::flight::FlightInfo>* info) override;
+  arrow::Status GetSchema(const Context& context, const Descriptor& descriptor,
+                          std::unique_ptr<arrow::flight::SchemaResult>* schema) override;
+  arrow::Status DoGet(const Context& context, const arrow::flight::Ticket& ticket,
+                      std::unique_ptr<arrow::flight::FlightDataStream>* stream) override;
+  arrow::Status DoPut(const Context& context, std::unique_ptr<arrow::flight::FlightMessageReader> reader,
+                      std::unique_ptr<arrow::flight::FlightMetadataWriter> writer) override;
+  arrow::Status DoAction(const Context& context, const arrow::flight::Action& action,
+                         std::unique_ptr<arrow::flight::ResultStream>* result) override;
+  arrow::Status ListActions(const Context& context, std::vector<arrow::flight::ActionType>* actions) override;
+
+ private:
+  arrow::Status CheckServing() const;
+
+  QueryDoor& queries_;
+  SqlServer sql_;
+  std::atomic<bool> serving_{false};
+};
+
+}  // namespace pondpilot::worker::flight

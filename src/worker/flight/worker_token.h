@@ -1,0 +1,17 @@
+#pragma once
+
+#include <arrow/flight/server_middleware.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace pondpilot::worker::flight {
+
+// Does `token` have the digest that this worker was started with? Constant time.
+bool IsWorkerToken(std::string_view token, const std::string& token_sha256);
+
+// Refuses every Flight call that does not carry the worker's token (UNAUTHENTICATED).
+std::shared_ptr<arrow::flight::ServerMiddlewareFactory> RequireWorkerToken(std::string token_sha256);
+
+}  // namespace pondpilot::worker::flight

@@ -1,0 +1,194 @@
+#include <arrow/flight/server.h>
+#include <arrow/memory_pool.h>
+#include <grpcpp/resource_quota.h>
+#include <grpcpp/server_builder.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include <charconv>
+#include <cstdlib>
+#include <iostream>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "base/clock.h"
+#include "base/hex.h"
+#include "contract/names.h"
+#include "telemetry/log.h"
+#include "worker/control/control_service.h"
+#include "worker/engine/engine.h"
+#include "worker/flight/flight_service.h"
+#include "worker/flight/worker_token.h"
+#include "worker/session/statement_runner.h"
+
+namespace pondpilot::worker {
+namespace {
+
+using telemetry::Level;
+using telemetry::Log;
+
+constexpr int kExitOk = 0;
+constexpr int kExitConfiguration = 2;
+constexpr int kExitEnvironment = 3;
+
+// Threads of the synchronous server: one per call under way, and calls that only wait cost one as well.
+constexpr int kMaxServerThreads = 128;
+constexpr int kMaxMetadataBytes = 512 << 10;
+// Statements that run when SIGTERM comes may go on for this long.
+constexpr std::chrono::seconds kStopGrace(5);
+
+struct Settings {
+  std::string worker_id;
+  std::string token_sha256;
+  std::string listen = "0.0.0.0:" + std::to_string(contract::kWorkerPort);
+  engine::Limits limits{0, 0, "/var/lib/pondpilot/spill"};
+};
+
+// The variable's value; nullopt and a complaint on standard error when it is missing.
+std::optional<std::string> Required(const char* name) {
+  const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): before threads start
+  if (value != nullptr && *value != '\0') return value;
+  std::cerr << "pondpilot-worker: " << name
+            << " is not set. Workers are started by the proxy, which sets it.\n";
+  return std::nullopt;
+}
+
+template <typename T>
+std::optional<T> Number(const char* name, T least) {
+  const auto text = Required(name);
+  if (!text) return std::nullopt;
+  T value{};
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
+  if (error == std::errc() && end == text->data() + text->size() && value >= least) return value;
+  std::cerr << "pondpilot-worker: " << name << " is \"" << *text << "\"; allowed: a number of at least "
+            << least << ".\n";
+  return std::nullopt;
+}
+
+std::optional<Settings> ReadSettings() {
+  Settings settings;
+  const auto id = Required(contract::kWorkerIdEnv);
+  const auto token = Required(contract::kWorkerTokenSha256Env);
+  const auto memory = Number<uint64_t>(contract::kMemoryBytesEnv, 64 << 20);
+  const auto cores = Number<double>(contract::kCpuCoresEnv, 0.01);
+  if (!id || !token || !memory || !cores) return std::nullopt;
+  if (token->size() != 64 || !base::FromHex(*token)) {
+    std::cerr << "pondpilot-worker: " << contract::kWorkerTokenSha256Env
+              << " is not a SHA-256 digest in hex.\n";
+    return std::nullopt;
+  }
+  settings.worker_id = *id;
+  settings.token_sha256 = *token;
+  settings.limits.memory_bytes = *memory;
+  settings.limits.cpu_cores = *cores;
+  // NOLINTBEGIN(concurrency-mt-unsafe): before threads start
+  if (const char* listen = std::getenv(contract::kListenEnv)) settings.listen = listen;
+  if (const char* spill = std::getenv(contract::kSpillDirEnv)) settings.limits.spill_dir = spill;
+  // NOLINTEND(concurrency-mt-unsafe)
+  struct stat info{};
+  if (::stat(settings.limits.spill_dir.c_str(), &info) != 0 || !S_ISDIR(info.st_mode)) {
+    std::cerr << "pondpilot-worker: the spill folder " << settings.limits.spill_dir << " does not exist.\n";
+    return std::nullopt;
+  }
+  return settings;
+}
+
+// Freed memory must go back: what the process keeps counts against its limit, and the next statement needs
+// it.
+void TuneAllocator() {
+  mallopt(M_ARENA_MAX, 2);
+  mallopt(M_MMAP_THRESHOLD, 4 << 20);
+  mallopt(M_TRIM_THRESHOLD, 16 << 20);
+  // Arrow's own pools reserve address space, which counts against the data limit. Arrow reads this when its
+  // first pool is made.
+  ::setenv("ARROW_DEFAULT_MEMORY_POOL", "system", 1);  // NOLINT(concurrency-mt-unsafe): before threads start
+}
+
+// Waits for SIGTERM or for the end of the lease; says which it was.
+const char* AwaitEnd(const sigset_t& signals, const control::Lease& lease) {
+  for (;;) {
+    const timespec second{1, 0};
+    if (sigtimedwait(&signals, nullptr, &second) > 0) return "signal";
+    if (lease.Expired()) return "lease_expired";
+  }
+}
+
+int Serve(const Settings& settings, const sigset_t& signals) {
+  const base::Clock& clock = base::Clock::System();
+  if (const auto limited = engine::LimitProcessMemory(settings.limits); !limited) {
+    std::cerr << "pondpilot-worker: " << limited.error().message << "\n";
+    return kExitEnvironment;
+  }
+  auto engine = engine::Engine::Open(settings.limits);
+  if (!engine) {
+    std::cerr << "pondpilot-worker: " << engine.error().message << " " << engine.error().detail << "\n";
+    return kExitEnvironment;
+  }
+  session::StatementRunner runner(**engine, clock);
+  flight::QueryDoor queries(runner);
+  flight::CatalogDoor catalog(queries);
+  flight::FlightService service(queries, catalog);
+  control::Lease lease(clock, std::chrono::seconds(contract::kUnassignedSeconds));
+  control::ControlService control(
+      **engine, runner, lease, settings.token_sha256, [&] { service.StartServing(); }, [] {});
+
+  auto location = arrow::flight::Location::Parse("grpc://" + settings.listen);
+  if (!location.ok()) {
+    std::cerr << "pondpilot-worker: " << contract::kListenEnv << " is \"" << settings.listen
+              << "\"; allowed: host:port.\n";
+    return kExitConfiguration;
+  }
+  arrow::flight::FlightServerOptions options(*location);
+  options.middleware.emplace_back("worker-token", flight::RequireWorkerToken(settings.token_sha256));
+  options.builder_hook = [&](void* raw) {
+    auto* builder = static_cast<grpc::ServerBuilder*>(raw);
+    grpc::ResourceQuota quota("worker");
+    quota.SetMaxThreads(kMaxServerThreads);
+    builder->SetResourceQuota(quota);
+    builder->SetMaxReceiveMessageSize(-1);
+    builder->SetMaxSendMessageSize(-1);
+    builder->AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
+    builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    builder->RegisterService(&control);
+  };
+  if (const auto started = service.Init(options); !started.ok()) {
+    std::cerr << "pondpilot-worker: " << settings.listen << " can't be listened on: " << started.message()
+              << "\n";
+    return kExitEnvironment;
+  }
+  std::thread server([&] { (void)service.Serve(); });
+  Log(Level::kInfo, "Worker ready", {{"worker_id", settings.worker_id}, {"listen", settings.listen}});
+  const char* reason = AwaitEnd(signals, lease);
+  Log(Level::kInfo, "Worker stopping", {{"reason", reason}});
+  runner.Drain();
+  const auto deadline = std::chrono::system_clock::now() + kStopGrace;
+  (void)service.Shutdown(&deadline);
+  server.join();
+  return kExitOk;
+}
+
+}  // namespace
+}  // namespace pondpilot::worker
+
+int main() {
+  using namespace pondpilot::worker;
+  TuneAllocator();
+  signal(SIGPIPE, SIG_IGN);
+  // Blocked in every thread and taken by the main thread alone.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  const auto settings = ReadSettings();
+  if (!settings) return kExitConfiguration;
+  try {
+    return Serve(*settings, signals);
+  } catch (const std::exception& failure) {
+    std::cerr << "pondpilot-worker: " << failure.what() << "\n";
+    return kExitEnvironment;
+  }
+}

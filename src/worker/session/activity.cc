@@ -1,0 +1,38 @@
+#include "worker/session/activity.h"
+
+namespace pondpilot::worker::session {
+
+void Activity::StatementStarted() {
+  const std::lock_guard lock(mutex_);
+  ++statements_;
+}
+
+void Activity::StatementEnded() {
+  const std::lock_guard lock(mutex_);
+  --statements_;
+  NoteEnd();
+}
+
+void Activity::StreamOpened() {
+  const std::lock_guard lock(mutex_);
+  ++streams_;
+}
+
+void Activity::StreamClosed() {
+  const std::lock_guard lock(mutex_);
+  --streams_;
+  NoteEnd();
+}
+
+void Activity::NoteEnd() { idle_since_ = clock_.Now(); }
+
+Activity::Snapshot Activity::Get() const {
+  const std::lock_guard lock(mutex_);
+  Snapshot snapshot{statements_, streams_, {}};
+  if (statements_ == 0 && streams_ == 0) {
+    snapshot.idle = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.Now() - idle_since_);
+  }
+  return snapshot;
+}
+
+}  // namespace pondpilot::worker::session

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+
+#include "base/clock.h"
+
+namespace pondpilot::worker::session {
+
+// What the worker is doing, for the proxy's decision whether it is idle. Thread-safe.
+class Activity {
+ public:
+  explicit Activity(const base::Clock& clock) : clock_(clock), idle_since_(clock.Now()) {}
+
+  void StatementStarted();
+  void StatementEnded();
+  void StreamOpened();
+  void StreamClosed();
+
+  struct Snapshot {
+    uint32_t running_statements = 0;
+    uint32_t open_streams = 0;
+    std::chrono::milliseconds idle{0};
+  };
+  Snapshot Get() const;
+
+ private:
+  void NoteEnd();
+
+  const base::Clock& clock_;
+  mutable std::mutex mutex_;
+  uint32_t statements_ = 0;
+  uint32_t streams_ = 0;
+  base::Clock::Steady idle_since_;
+};
+
+}  // namespace pondpilot::worker::session

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <list>
+#include <mutex>
+#include <thread>
+
+namespace pondpilot::worker::session {
+
+// Notices calls whose client has gone. Arrow's Flight server is synchronous and tells nobody; it can only be
+// asked. One thread asks every kPeriod while there are calls, and sleeps while there are none. Thread-safe.
+class CallWatch {
+ public:
+  CallWatch();
+  ~CallWatch();
+  CallWatch(const CallWatch&) = delete;
+  CallWatch& operator=(const CallWatch&) = delete;
+
+  using Gone = std::function<bool()>;
+  using Cancel = std::function<void()>;
+
+  // One call under watch. `cancel` runs on the watch's thread, at most once, and not after ~Guard has
+  // returned.
+  class Guard {
+   public:
+    // `watch` must outlive the guard; what the functions refer to as well.
+    Guard(CallWatch& watch, Gone gone, Cancel cancel);
+    ~Guard();
+    Guard(const Guard&) = delete;
+    Guard& operator=(const Guard&) = delete;
+
+   private:
+    friend class CallWatch;
+    CallWatch& watch_;
+    Gone gone_;
+    Cancel cancel_;
+    bool fired_ = false;
+    std::list<Guard*>::iterator at_;
+  };
+
+ private:
+  static constexpr std::chrono::milliseconds kPeriod{20};
+  void Run();
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::list<Guard*> guards_;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+}  // namespace pondpilot::worker::session

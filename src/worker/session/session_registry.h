@@ -1,0 +1,40 @@
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+
+#include "worker/session/session.h"
+
+namespace pondpilot::worker::session {
+
+// The sessions by the name of the client's connection, which the proxy adds to each call. Thread-safe.
+class SessionRegistry {
+ public:
+  SessionRegistry(engine::Engine& engine, const base::Clock& clock) : engine_(engine), clock_(clock) {}
+
+  // The session of a connection, a new one the first time. At kMaxSessions the one idle for longest is
+  // closed, one without state before one with; kResourceExhausted when all are busy.
+  base::Result<std::shared_ptr<Session>> Get(const std::string& connection_name);
+
+  // Closes sessions that were not used for kIdleLife.
+  void Sweep();
+
+  struct Counts {
+    uint32_t sessions = 0;
+    uint32_t open_transactions = 0;
+  };
+  Counts Count() const;
+
+  static constexpr size_t kMaxSessions = 256;
+  static constexpr std::chrono::minutes kIdleLife{30};
+
+ private:
+  engine::Engine& engine_;
+  const base::Clock& clock_;
+  mutable std::mutex mutex_;
+  std::unordered_map<std::string, std::shared_ptr<Session>> sessions_;
+};
+
+}  // namespace pondpilot::worker::session
