@@ -124,8 +124,10 @@ asio::awaitable<base::Result<RawReply>> Exchange(std::string socket_path, http::
 
 asio::awaitable<base::Result<EngineReply>> Ask(std::string socket_path, http::verb verb, std::string target,
                                                std::optional<json::value> body, milliseconds timeout) {
-  auto raw = co_await Exchange(std::move(socket_path), verb, std::move(target),
-                               body ? std::optional(json::serialize(*body)) : std::nullopt, timeout);
+  // Named first: as part of the co_await expression g++ 16 evaluates it although there is no body.
+  std::optional<std::string> text;
+  if (body.has_value()) text = json::serialize(*body);
+  auto raw = co_await Exchange(std::move(socket_path), verb, std::move(target), std::move(text), timeout);
   if (!raw) co_return std::unexpected(std::move(raw.error()));
   co_return std::move(raw->reply);
 }
