@@ -1,11 +1,19 @@
 #include "proxy/http/router.h"
 
+#include <boost/asio/error.hpp>
+#include <boost/system/system_error.hpp>
 #include <exception>
 
 #include "proxy/http/problem.h"
 #include "telemetry/log.h"
 
 namespace pondpilot::proxy::http {
+namespace {
+
+// Nobody reads this answer; the number is the one that nginx logs for it.
+constexpr unsigned kClientGone = 499;
+
+}  // namespace
 
 std::string Router::AllowedMethods(const std::string& path) const {
   std::string methods;
