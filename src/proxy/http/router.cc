@@ -8,12 +8,6 @@
 #include "telemetry/log.h"
 
 namespace pondpilot::proxy::http {
-namespace {
-
-// Nobody reads this answer; the number is the one that nginx logs for it.
-constexpr unsigned kClientGone = 499;
-
-}  // namespace
 
 std::string Router::AllowedMethods(const std::string& path) const {
   std::string methods;
@@ -82,8 +76,6 @@ boost::asio::awaitable<Response> Router::Handle(const Request& request) const {
                                      "",
                                      {}}),
                           request.request_id);
-  }
-  if (!failure.empty()) {
     telemetry::Log(telemetry::Level::kError, "HTTP handler failed",
                    {{"path", request.path}, {"request_id", request.request_id}, {"error", failure}});
   }
