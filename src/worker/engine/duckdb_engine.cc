@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <future>
+#include <set>
 
 #include "base/text.h"
 #include "telemetry/log.h"
@@ -154,6 +155,11 @@ Result<std::vector<AttachmentState>> DuckDbEngine::AttachAndLockDown(
         missing.push_back(attachment);
       }
     }
+    std::set<uint16_t> ports;
+    for (const Attachment& attachment : attachments) {
+      if (attachment.server.port != 0) ports.insert(attachment.server.port);
+    }
+    follow_up_.SetRemotePorts(std::move(ports));
     policy_ = std::make_unique<StatementPolicy>(std::move(catalogs));
     if (const auto locked = LockDown(*own_); !locked) return std::unexpected(locked.error());
     if (const auto proven = ProveLockDown(*database_, attachments); !proven)
