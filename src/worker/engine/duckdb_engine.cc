@@ -14,6 +14,14 @@
 #include "worker/engine/lock_down.h"
 #include "worker/engine/memory_plan.h"
 
+// Read by the jemalloc inside libduckdb, as the last of its sources of options, before main starts. By
+// default it keeps the address space of what it has freed, and that counts against the limit on the data
+// segment: after a few large statements ordinary ones would fail for want of memory that nobody uses.
+extern "C" {
+extern const char* duckdb_je_malloc_conf_2_conf_harder;
+const char* duckdb_je_malloc_conf_2_conf_harder = "retain:false";
+}
+
 namespace pondpilot::worker::engine {
 namespace {
 
