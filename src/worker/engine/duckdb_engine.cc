@@ -194,6 +194,8 @@ void DuckDbEngine::RetryLoop() {
     std::vector<Attachment> left;
     std::vector<AttachmentState> changes;
     for (Attachment& attachment : tries) {
+      // Each attempt may last as long as its time-out; who ends the engine waits for one at most.
+      if (const std::lock_guard check(mutex_); stopping_) return;
       const ExternalAccess access(*own_);
       const Result<void> attached = AttachDatabase(*own_, attachment);
       changes.push_back({attachment.alias, attached.has_value(), attached ? "" : attached.error().message});
