@@ -15,9 +15,11 @@ std::shared_ptr<arrow::Field> FieldWithoutDictionaries(const std::shared_ptr<arr
   return type == field->type() ? field : field->WithType(type);
 }
 
-arrow::Result<std::shared_ptr<arrow::Array>> Decode(const arrow::DictionaryArray& array) {
-  const auto& words = static_cast<const arrow::StringArray&>(*array.dictionary());
-  arrow::StringBuilder builder;
+template <typename Words>
+arrow::Result<std::shared_ptr<arrow::Array>> DecodeWords(const arrow::DictionaryArray& array,
+                                                         const Words& words) {
+  // The default pool reserves address space of its own, which counts against the limit on the data segment.
+  arrow::StringBuilder builder(arrow::system_memory_pool());
   ARROW_RETURN_NOT_OK(builder.Reserve(array.length()));
   for (int64_t i = 0; i < array.length(); ++i) {
     if (array.IsNull(i)) {
@@ -27,6 +29,20 @@ arrow::Result<std::shared_ptr<arrow::Array>> Decode(const arrow::DictionaryArray
     }
   }
   return builder.Finish();
+}
+
+arrow::Result<std::shared_ptr<arrow::Array>> Decode(const arrow::DictionaryArray& array) {
+  // Which text type depends on settings that a client may change.
+  switch (array.dictionary()->type_id()) {
+    case arrow::Type::STRING:
+      return DecodeWords(array, static_cast<const arrow::StringArray&>(*array.dictionary()));
+    case arrow::Type::LARGE_STRING:
+      return DecodeWords(array, static_cast<const arrow::LargeStringArray&>(*array.dictionary()));
+    case arrow::Type::STRING_VIEW:
+      return DecodeWords(array, static_cast<const arrow::StringViewArray&>(*array.dictionary()));
+    default:
+      return arrow::Status::NotImplemented("a dictionary of ", array.dictionary()->type()->ToString());
+  }
 }
 
 arrow::Result<std::shared_ptr<arrow::ArrayData>> ArrayWithoutDictionaries(

@@ -36,7 +36,11 @@ Result<std::unique_ptr<ResultStream>> DuckDbConnection::Execute(std::string_view
     return Fail(ErrorCode::kFailedPrecondition, "The connection is busy with another statement.");
   }
   interrupted_.store(false);
-  Result<std::unique_ptr<ResultStream>> result = Run(sql);
+  Result<std::unique_ptr<ResultStream>> result;
+  {
+    const CallGate::Inside inside(*gate_);
+    result = Run(sql);
+  }
   executing_.store(false);
   if (!result) {
     // What DuckDB reports after an interrupt depends on where it was; the caller is told what happened.
@@ -81,8 +85,10 @@ Result<std::unique_ptr<ResultStream>> DuckDbConnection::RunOne(
       connection_->Submit(std::move(statement),
                           duckdb::QueryParameters(duckdb::make_shared_ptr<duckdb::ArrowFormat>(kBatchRows)));
   if (submitted->HasError()) return std::unexpected(ToError(submitted->GetErrorObject()));
+  // DuckDB forgets an interrupt that came before the statement started.
+  if (interrupted_.load()) return Fail(ErrorCode::kCancelled, "The statement was cancelled.");
   const bool whole = !last || !Streams(written, *submitted);
-  auto stream = DuckDbStream::Open(connection_, std::move(submitted), whole);
+  auto stream = DuckDbStream::Open({connection_, gate_, &engine_.follow_up()}, std::move(submitted), whole);
   if (!stream) return std::unexpected(stream.error());
   if (leaves_state) has_state_.store(true);
   return std::move(*stream);
@@ -92,6 +98,7 @@ void DuckDbConnection::Interrupt() {
   if (!executing_.load()) return;
   interrupted_.store(true);
   connection_->Interrupt();
+  engine_.follow_up().Watch(gate_, connection_);
 }
 
 bool DuckDbConnection::InTransaction() const {

@@ -3,6 +3,7 @@
 #include <memory>
 #include <mutex>
 
+#include "worker/engine/call_gate.h"
 #include "worker/engine/duckdb_headers.h"
 #include "worker/engine/engine.h"
 #include "worker/engine/statement_policy.h"
@@ -28,6 +29,7 @@ class DuckDbConnection final : public Connection {
 
   DuckDbEngine& engine_;
   std::shared_ptr<duckdb::Connection> connection_;
+  std::shared_ptr<CallGate> gate_ = std::make_shared<CallGate>();
   std::atomic<bool> executing_{false};
   std::atomic<bool> interrupted_{false};
   std::atomic<bool> has_state_{false};

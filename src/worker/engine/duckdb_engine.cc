@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <future>
+#include <set>
 
 #include "base/text.h"
 #include "telemetry/log.h"
@@ -12,6 +13,14 @@
 #include "worker/engine/errors.h"
 #include "worker/engine/lock_down.h"
 #include "worker/engine/memory_plan.h"
+
+// Read by the jemalloc inside libduckdb, as the last of its sources of options, before main starts. By
+// default it keeps the address space of what it has freed, and that counts against the limit on the data
+// segment: after a few large statements ordinary ones would fail for want of memory that nobody uses.
+extern "C" {
+extern const char* duckdb_je_malloc_conf_2_conf_harder;
+const char* duckdb_je_malloc_conf_2_conf_harder = "retain:false";
+}
 
 namespace pondpilot::worker::engine {
 namespace {
@@ -130,7 +139,8 @@ Result<std::vector<AttachmentState>> DuckDbEngine::AttachAndLockDown(
     for (const char* sql : {"CREATE SECRET warm_up (TYPE postgres, HOST 'none')", "DROP SECRET warm_up"}) {
       if (const auto done = Run(*own_, sql); !done) return std::unexpected(done.error());
     }
-    // All at once: silent hosts cost the longest time-out, not the sum of them.
+    // All at once, so that refusals and slow answers overlap. Not everything does: two PostgreSQL servers
+    // that accepted connections and then said nothing were seen to take 12 s together.
     std::vector<std::future<Result<void>>> attempts;
     attempts.reserve(attachments.size());
     for (const Attachment& attachment : attachments) {
@@ -154,6 +164,11 @@ Result<std::vector<AttachmentState>> DuckDbEngine::AttachAndLockDown(
         missing.push_back(attachment);
       }
     }
+    std::set<uint16_t> ports;
+    for (const Attachment& attachment : attachments) {
+      if (attachment.server.port != 0) ports.insert(attachment.server.port);
+    }
+    follow_up_.SetRemotePorts(std::move(ports));
     policy_ = std::make_unique<StatementPolicy>(std::move(catalogs));
     if (const auto locked = LockDown(*own_); !locked) return std::unexpected(locked.error());
     if (const auto proven = ProveLockDown(*database_, attachments); !proven)
@@ -180,6 +195,8 @@ void DuckDbEngine::RetryLoop() {
     std::vector<Attachment> left;
     std::vector<AttachmentState> changes;
     for (Attachment& attachment : tries) {
+      // Each attempt may last as long as its time-out; who ends the engine waits for one at most.
+      if (const std::lock_guard check(mutex_); stopping_) return;
       const ExternalAccess access(*own_);
       const Result<void> attached = AttachDatabase(*own_, attachment);
       changes.push_back({attachment.alias, attached.has_value(), attached ? "" : attached.error().message});

@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "worker/engine/cancel_follow_up.h"
 #include "worker/engine/duckdb_headers.h"
 #include "worker/engine/engine.h"
 #include "worker/engine/statement_policy.h"
@@ -26,6 +27,7 @@ class DuckDbEngine final : public Engine {
   bool healthy() const override;
 
   const StatementPolicy& policy() const { return *policy_; }
+  CancelFollowUp& follow_up() { return follow_up_; }
   // Looks at every error for what makes the whole engine unusable.
   void NoteError(const base::Error& error);
   // Adds to an error on a name that was not found why an attached database is not there, when the text names
@@ -43,6 +45,7 @@ class DuckDbEngine final : public Engine {
   // The worker's own connection; the only one that ever has external access, and only while it attaches.
   std::unique_ptr<duckdb::Connection> own_;
   std::unique_ptr<StatementPolicy> policy_;
+  CancelFollowUp follow_up_;
   std::atomic<bool> locked_{false};
   std::atomic<bool> healthy_{true};
 

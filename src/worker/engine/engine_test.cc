@@ -208,6 +208,28 @@ TEST_F(EngineTest, CancelStopsAStreamBetweenAndInsideReads) {
   EXPECT_EQ(Cell("SELECT 43"), "43");
 }
 
+TEST_F(EngineTest, ErrorsOfOneClassAreToldApart) {
+  Lock();
+  ASSERT_TRUE(Query("CREATE TABLE u(a INT UNIQUE, b INT NOT NULL); INSERT INTO u VALUES (1, 1)").has_value());
+  EXPECT_EQ(ErrorOf("CREATE TABLE u(a INT)").code, ErrorCode::kAlreadyExists);
+  EXPECT_EQ(ErrorOf("INSERT INTO u VALUES (1, 1)").code, ErrorCode::kAlreadyExists);
+  EXPECT_EQ(ErrorOf("INSERT INTO u VALUES (2, NULL)").code, ErrorCode::kInvalidArgument);
+  EXPECT_EQ(ErrorOf("DROP TABLE nothing_here").code, ErrorCode::kNotFound);
+}
+
+TEST_F(EngineTest, EnumsAreTextWhateverTheClientsSettings) {
+  Lock();
+  constexpr char kEnums[] = "SELECT x FROM (VALUES ('b'::ENUM('a','b')), (NULL)) t(x)";
+  for (const char* setting : {"arrow_large_buffer_size", "produce_arrow_string_view"}) {
+    ASSERT_TRUE(Query(std::string("SET ") + setting + " = true").has_value()) << setting;
+    const auto table = Query(kEnums);
+    ASSERT_TRUE(table.has_value()) << setting << table.error().message;
+    EXPECT_EQ((*table)->schema()->field(0)->type()->ToString(), "string") << setting;
+    EXPECT_EQ(Cell(kEnums), "b") << setting;
+    ASSERT_TRUE(Query(std::string("RESET ") + setting).has_value()) << setting;
+  }
+}
+
 TEST_F(EngineTest, StateOfAConnection) {
   Lock();
   EXPECT_FALSE(connection_->HasState());

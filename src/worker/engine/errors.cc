@@ -1,6 +1,7 @@
 #include "worker/engine/errors.h"
 
 #include <new>
+#include <stdexcept>
 
 namespace pondpilot::worker::engine {
 namespace {
@@ -17,8 +18,6 @@ ErrorCode ToCode(ExceptionType type) {
     case ExceptionType::OUT_OF_MEMORY:
     case ExceptionType::OBJECT_SIZE:
       return ErrorCode::kResourceExhausted;
-    case ExceptionType::CATALOG:
-      return ErrorCode::kNotFound;
     case ExceptionType::NOT_IMPLEMENTED:
     case ExceptionType::MISSING_EXTENSION:
     case ExceptionType::AUTOLOAD:
@@ -27,9 +26,6 @@ ErrorCode ToCode(ExceptionType type) {
     case ExceptionType::DEPENDENCY:
     case ExceptionType::RESOURCE_IN_USE:
       return ErrorCode::kFailedPrecondition;
-    case ExceptionType::CONSTRAINT:
-    case ExceptionType::INDEX:
-      return ErrorCode::kAlreadyExists;
     case ExceptionType::CONNECTION:
     case ExceptionType::NETWORK:
     case ExceptionType::HTTP:
@@ -46,11 +42,33 @@ ErrorCode ToCode(ExceptionType type) {
   }
 }
 
+ErrorCode CatalogCode(const std::string& text) {
+  if (text.contains("already exists")) return ErrorCode::kAlreadyExists;
+  if (text.contains("does not exist") || text.contains("not in the catalog")) return ErrorCode::kNotFound;
+  return ErrorCode::kInvalidArgument;
+}
+
+// One class of DuckDB's can mean several things; its text tells which.
+ErrorCode ToCode(const duckdb::ErrorData& error) {
+  const std::string& text = error.RawMessage();
+  switch (error.Type()) {
+    case ExceptionType::CATALOG:
+      return CatalogCode(text);
+    case ExceptionType::CONSTRAINT:
+      return text.contains("uplicate key") ? ErrorCode::kAlreadyExists : ErrorCode::kInvalidArgument;
+    case ExceptionType::TRANSACTION:
+      // Running the transaction again may succeed.
+      return text.contains("onflict") ? ErrorCode::kAborted : ErrorCode::kFailedPrecondition;
+    default:
+      return ToCode(error.Type());
+  }
+}
+
 }  // namespace
 
 base::Error ToError(const duckdb::ErrorData& error) {
   base::Error out;
-  out.code = ToCode(error.Type());
+  out.code = ToCode(error);
   out.message = error.Message();
   // Thrown inside as a plain std::bad_alloc when the data segment is at its limit.
   if (error.RawMessage().find("bad_alloc") != std::string::npos ||
@@ -65,6 +83,12 @@ base::Error ToError(const duckdb::ErrorData& error) {
   return out;
 }
 
-base::Error ToError(const std::exception& thrown) { return ToError(duckdb::ErrorData(thrown)); }
+base::Error ToError(const std::exception& thrown) {
+  // A request for more than a container can hold at all is the same to the caller.
+  if (dynamic_cast<const std::length_error*>(&thrown) != nullptr) {
+    return ToError(duckdb::ErrorData(std::bad_alloc()));
+  }
+  return ToError(duckdb::ErrorData(thrown));
+}
 
 }  // namespace pondpilot::worker::engine

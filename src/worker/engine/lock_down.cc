@@ -58,7 +58,7 @@ constexpr char kHarmlessSettings[] =
     "'arrow_large_buffer_size', 'arrow_lossless_conversion', 'arrow_output_list_view', "
     "'arrow_output_version', "
     "'produce_arrow_string_view', 'pivot_limit', 'pivot_filter_threshold', 'order_by_non_integer_literal', "
-    "'lambda_syntax', 'max_expression_depth']";
+    "'lambda_syntax']";
 
 Result<void> Run(duckdb::Connection& connection, const std::string& sql) {
   const auto result = connection.Query(sql);

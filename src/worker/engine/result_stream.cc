@@ -24,11 +24,11 @@ std::unexpected<base::Error> ArrowFailure(const arrow::Status& status) {
 
 }  // namespace
 
-Result<std::unique_ptr<DuckDbStream>> DuckDbStream::Open(std::shared_ptr<duckdb::Connection> connection,
+Result<std::unique_ptr<DuckDbStream>> DuckDbStream::Open(StreamSource source,
                                                          duckdb::unique_ptr<duckdb::QueryResult> submitted,
                                                          bool whole) {
   std::unique_ptr<DuckDbStream> out(new DuckDbStream());
-  out->connection_ = std::move(connection);
+  out->source_ = std::move(source);
   try {
     out->stream_ = std::make_unique<Stream>(std::move(submitted));
     out->open_ = true;
@@ -54,10 +54,11 @@ Result<std::unique_ptr<DuckDbStream>> DuckDbStream::Open(std::shared_ptr<duckdb:
 }
 
 DuckDbStream::~DuckDbStream() {
-  if (open()) {
-    Cancel();
-    Close();
-  }
+  if (!open()) return;
+  // Tasks on other threads may wait for a server: closing waits for them.
+  const CallGate::Inside inside(*source_.gate);
+  Cancel();
+  Close();
 }
 
 bool DuckDbStream::open() const {
@@ -76,7 +77,9 @@ void DuckDbStream::Close() {
 void DuckDbStream::Cancel() {
   cancelled_.store(true);
   const std::lock_guard lock(mutex_);
-  if (open_) connection_->Interrupt();
+  if (!open_) return;
+  source_.connection->Interrupt();
+  source_.follow_up->Watch(source_.gate, source_.connection);
 }
 
 Result<void> DuckDbStream::ReadSchema() {
@@ -124,6 +127,7 @@ Result<std::shared_ptr<arrow::RecordBatch>> DuckDbStream::Fetch() {
 }
 
 Result<std::shared_ptr<arrow::RecordBatch>> DuckDbStream::Next() {
+  const CallGate::Inside inside(*source_.gate);
   if (cancelled_.load()) {
     if (open()) Close();
     return Fail(ErrorCode::kCancelled, "The statement was cancelled.");
@@ -134,7 +138,10 @@ Result<std::shared_ptr<arrow::RecordBatch>> DuckDbStream::Next() {
     return batch;
   }
   if (!open()) return nullptr;
-  return Fetch();
+  auto batch = Fetch();
+  // What a driver says about a connection that was closed to end the call is not what happened to the caller.
+  if (!batch && cancelled_.load()) return Fail(ErrorCode::kCancelled, "The statement was cancelled.");
+  return batch;
 }
 
 }  // namespace pondpilot::worker::engine

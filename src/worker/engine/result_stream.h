@@ -5,10 +5,19 @@
 #include <memory>
 #include <mutex>
 
+#include "worker/engine/call_gate.h"
+#include "worker/engine/cancel_follow_up.h"
 #include "worker/engine/duckdb_headers.h"
 #include "worker/engine/engine.h"
 
 namespace pondpilot::worker::engine {
+
+// What a stream needs of the connection it reads from. `follow_up` outlives the stream.
+struct StreamSource {
+  std::shared_ptr<duckdb::Connection> connection;
+  std::shared_ptr<CallGate> gate;
+  CancelFollowUp* follow_up = nullptr;
+};
 
 // A DuckDB stream of Arrow arrays, read as record batches. Keeps its connection alive.
 class DuckDbStream final : public ResultStream {
@@ -17,7 +26,7 @@ class DuckDbStream final : public ResultStream {
 
   // Opens the stream of a submitted statement. When `whole` is set the statement runs to its end here and its
   // batches are kept; else they are computed as they are read.
-  static base::Result<std::unique_ptr<DuckDbStream>> Open(std::shared_ptr<duckdb::Connection> connection,
+  static base::Result<std::unique_ptr<DuckDbStream>> Open(StreamSource source,
                                                           duckdb::unique_ptr<duckdb::QueryResult> submitted,
                                                           bool whole);
   ~DuckDbStream() override;
@@ -37,7 +46,7 @@ class DuckDbStream final : public ResultStream {
   base::Result<void> ReadSchema();
   void Close();
 
-  std::shared_ptr<duckdb::Connection> connection_;
+  StreamSource source_;
   std::unique_ptr<Stream> stream_;
   std::shared_ptr<arrow::Schema> native_schema_;  // as DuckDB makes it
   std::shared_ptr<arrow::Schema> schema_;         // as it goes out

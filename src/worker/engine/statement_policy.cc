@@ -45,9 +45,21 @@ Result<void> Refuse(const std::string& what) {
 
 }  // namespace
 
+bool StatementPolicy::IsOperators(const std::string& name) const {
+  return std::ranges::any_of(
+      operator_catalogs_, [&](const std::string& catalog) { return base::EqualsIgnoreCase(catalog, name); });
+}
+
 Result<void> StatementPolicy::CheckAttach(const duckdb::AttachInfo& attach) const {
   const bool in_memory =
       attach.path == ":memory:" || (attach.parsed_path && attach.parsed_path->ToString() == "':memory:'");
+  // Also while the operator's database is down: what is read under its name must be what the operator
+  // attached.
+  if (IsOperators(attach.name.GetIdentifierName())) {
+    return Fail(ErrorCode::kPermissionDenied,
+                "Permission Error: the name \"" + attach.name.GetIdentifierName() +
+                    "\" belongs to a database of the operator; choose another.");
+  }
   if (in_memory && attach.parsed_options.empty() && attach.options.empty() && !attach.external_resource)
     return {};
   return Fail(ErrorCode::kPermissionDenied,
@@ -58,9 +70,7 @@ Result<void> StatementPolicy::CheckAttach(const duckdb::AttachInfo& attach) cons
 
 Result<void> StatementPolicy::CheckDetach(const duckdb::DetachInfo& detach) const {
   const std::string& name = detach.name.GetIdentifierName();
-  const bool of_operator = std::ranges::any_of(
-      operator_catalogs_, [&](const std::string& catalog) { return base::EqualsIgnoreCase(catalog, name); });
-  if (!of_operator) return {};
+  if (!IsOperators(name)) return {};
   return Fail(ErrorCode::kPermissionDenied, "Permission Error: the database \"" + name +
                                                 "\" was attached by the operator and can't be detached.");
 }

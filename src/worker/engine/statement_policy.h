@@ -12,7 +12,7 @@ namespace pondpilot::worker::engine {
 // so that a statement type that a later DuckDB brings is refused until someone has looked at it.
 class StatementPolicy {
  public:
-  // `operator_catalogs`: names of databases that a tenant must not detach.
+  // `operator_catalogs`: names of databases that a tenant must neither detach nor take for its own.
   explicit StatementPolicy(std::vector<std::string> operator_catalogs)
       : operator_catalogs_(std::move(operator_catalogs)) {}
 
@@ -20,6 +20,7 @@ class StatementPolicy {
   base::Result<void> Check(const duckdb::SQLStatement& statement) const;
 
  private:
+  bool IsOperators(const std::string& name) const;
   base::Result<void> CheckAttach(const duckdb::AttachInfo& attach) const;
   base::Result<void> CheckDetach(const duckdb::DetachInfo& detach) const;
 

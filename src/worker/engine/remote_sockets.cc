@@ -1,0 +1,77 @@
+#include "worker/engine/remote_sockets.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <charconv>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+namespace pondpilot::worker::engine {
+namespace {
+
+struct Socket {
+  int fd = -1;
+  uint16_t local_port = 0;
+  uint16_t peer_port = 0;  // 0: not connected
+  bool listens = false;
+};
+
+std::optional<uint16_t> PortOf(const sockaddr_storage& address) {
+  if (address.ss_family == AF_INET) return ntohs(reinterpret_cast<const sockaddr_in&>(address).sin_port);
+  if (address.ss_family == AF_INET6) return ntohs(reinterpret_cast<const sockaddr_in6&>(address).sin6_port);
+  return std::nullopt;
+}
+
+std::optional<Socket> Describe(int fd) {
+  sockaddr_storage address{};
+  socklen_t size = sizeof address;
+  if (::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) return std::nullopt;
+  const auto local = PortOf(address);
+  if (!local) return std::nullopt;
+  Socket out{.fd = fd, .local_port = *local};
+  int listens = 0;
+  size = sizeof listens;
+  out.listens = ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens != 0;
+  address = {};
+  size = sizeof address;
+  if (::getpeername(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0)
+    out.peer_port = PortOf(address).value_or(0);
+  return out;
+}
+
+std::vector<Socket> TcpSockets() {
+  std::vector<Socket> sockets;
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir("/proc/self/fd"), ::closedir);
+  if (!folder) return sockets;
+  while (const dirent* entry = ::readdir(folder.get())) {
+    const std::string_view name = entry->d_name;
+    int fd = -1;
+    if (std::from_chars(name.data(), name.data() + name.size(), fd).ec != std::errc()) continue;
+    if (const auto socket = Describe(fd)) sockets.push_back(*socket);
+  }
+  return sockets;
+}
+
+}  // namespace
+
+size_t ShutDownRemoteSockets(const std::set<uint16_t>& ports) {
+  if (ports.empty()) return 0;
+  const std::vector<Socket> sockets = TcpSockets();
+  std::set<uint16_t> listening;
+  for (const Socket& socket : sockets) {
+    if (socket.listens) listening.insert(socket.local_port);
+  }
+  size_t count = 0;
+  for (const Socket& socket : sockets) {
+    if (!ports.contains(socket.peer_port) || listening.contains(socket.local_port)) continue;
+    if (::shutdown(socket.fd, SHUT_RDWR) == 0) ++count;
+  }
+  return count;
+}
+
+}  // namespace pondpilot::worker::engine
