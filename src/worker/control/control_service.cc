@@ -10,6 +10,9 @@ namespace {
 namespace proto = pondpilot::control::v1;
 using grpc::StatusCode;
 
+// A day. Orphans must end, whatever the proxy asks for.
+constexpr uint64_t kMaxLeaseMs = 24ull * 60 * 60 * 1000;
+
 engine::ServerTarget ToTarget(const proto::ServerTarget& in) {
   engine::ServerTarget out;
   out.host = in.host();
@@ -91,7 +94,10 @@ grpc::Status ControlService::Assign(grpc::ServerContext* context, const proto::A
                 " of the control contract, this worker " + std::to_string(contract::kContractVersion) +
                 ": use images of one build."};
   }
-  if (request->lease_ms() == 0) return {StatusCode::INVALID_ARGUMENT, "The lease must be longer than 0 ms."};
+  if (request->lease_ms() == 0 || request->lease_ms() > kMaxLeaseMs) {
+    return {StatusCode::INVALID_ARGUMENT, "The lease is " + std::to_string(request->lease_ms()) +
+                                              " ms; allowed: 1 to " + std::to_string(kMaxLeaseMs) + "."};
+  }
   std::vector<engine::Attachment> attachments;
   for (const proto::Attachment& in : request->attachments()) {
     engine::Attachment attachment;
@@ -111,6 +117,7 @@ grpc::Status ControlService::Assign(grpc::ServerContext* context, const proto::A
     return {StatusCode::INTERNAL, states.error().message + " " + states.error().detail};
   }
   Report(*states, response);
+  lease_.Renew();  // attaching can take longer than a lease; nobody asks for the status meanwhile
   start_serving_();
   telemetry::Log(telemetry::Level::kInfo, "Worker assigned", {{"databases", states->size()}});
   return grpc::Status::OK;
