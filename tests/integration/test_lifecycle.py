@@ -12,7 +12,7 @@ from tests.support.engine import command, docker, inspect, workers_on
 from tests.support.proxy import base_config, idle
 from tests.support.waiting import eventually
 
-ENDLESS = "SELECT COUNT(*) FROM range(1000000000) a, range(1000000000) b WHERE a.range + b.range = -1"
+ENDLESS = "SELECT COUNT(*) FROM range(10000000) a, range(10000000) b WHERE a.range + b.range = -1"
 
 
 @pytest.fixture

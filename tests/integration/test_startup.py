@@ -120,7 +120,8 @@ def test_port_that_is_taken(engine, network, start_proxy):
         "-e", "PONDPILOT_INSTANCE=second"))
     assert int(docker("wait", second, seconds=60)) == ENVIRONMENT
     said = command("docker", "logs", second)
-    assert "8080" in said.stdout + said.stderr
+    assert "can't be opened" in said.stdout + said.stderr
+    assert "8081" in said.stdout + said.stderr and "GRPC_PORT" in said.stdout + said.stderr
     engine.remove(second)
 
 

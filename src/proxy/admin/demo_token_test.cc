@@ -48,6 +48,16 @@ TEST_F(DemoTokenTest, IsLimitedPerAddress) {
   EXPECT_EQ(Post(true, "192.0.2.2").status, 200u);
 }
 
+TEST_F(DemoTokenTest, OneNetworkIsOneAddress) {
+  EXPECT_EQ(Post(true, "2001:db8::1").status, 200u);
+  EXPECT_EQ(Post(true, "2001:db8::2").status, 200u);
+  EXPECT_EQ(Post(true, "2001:db8::3:4:5:6").status, 429u);
+  EXPECT_EQ(Post(true, "2001:db8:0:1::1").status, 200u);
+  EXPECT_EQ(Post(true, "::ffff:192.0.2.9").status, 200u);
+  EXPECT_EQ(Post(true, "192.0.2.9").status, 200u);
+  EXPECT_EQ(Post(true, "::ffff:192.0.2.9").status, 429u);
+}
+
 TEST_F(DemoTokenTest, CanBeSwitchedOff) {
   const http::Response response = Post(false);
   EXPECT_EQ(response.status, 403u);

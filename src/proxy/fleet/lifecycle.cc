@@ -129,7 +129,7 @@ asio::awaitable<base::Result<void>> Fleet::State::ObtainSlot() {
     } else {
       co_return std::unexpected(base::Error{base::ErrorCode::kResourceExhausted,
                                             "All " + std::to_string(options.max_workers) +
-                                                " database workers are in use. Try again in 5 seconds.",
+                                                " database workers are busy. Try again in 5 seconds.",
                                             {},
                                             seconds(5)});
     }

@@ -207,7 +207,7 @@ base::Result<void> Fleet::State::BeginStart(const std::string& user_id, User& us
     if (!hope) {
       return std::unexpected(base::Error{base::ErrorCode::kResourceExhausted,
                                          "All " + std::to_string(options.max_workers) +
-                                             " database workers are in use. Try again in " +
+                                             " database workers are busy. Try again in " +
                                              InSeconds(kCapRetryAfter) + ".",
                                          {},
                                          kCapRetryAfter});

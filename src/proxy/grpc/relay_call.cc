@@ -17,6 +17,10 @@ using base::ErrorCode;
 // A client that has opened a call must send its first message within this time.
 constexpr std::chrono::seconds kFirstMessageWait(30);
 
+// A request of one message is a statement, a ticket or an action. Data comes in streams (DoPut, DoExchange),
+// which are not bounded.
+constexpr size_t kMaxRequestBytes = 16 << 20;
+
 // After a half-close: how long to look whether it was a reset in truth. Both reach us as "no more messages",
 // a reset with a cancellation right behind it, and half an upload must not look like a whole one to the
 // worker.
@@ -164,6 +168,15 @@ void RelayCall::Authenticate() {
 void RelayCall::OnFirstMessage(bool ok) {
   first_message_read_ = true;
   first_message_alarm_->Cancel();
+  if (ok && request_.Length() > kMaxRequestBytes) {
+    return FinishError({ErrorCode::kInvalidArgument,
+                        "The request has " + std::to_string(request_.Length()) +
+                            " bytes, which is too large: a statement may have " +
+                            std::to_string(kMaxRequestBytes) +
+                            " bytes at most. Load data by ingest or in parts.",
+                        "",
+                        {}});
+  }
   if (ok) return AcquireWorker();
   FinishError({ErrorCode::kInvalidArgument, "The call ended without a request message.", "", {}});
 }

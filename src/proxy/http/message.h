@@ -40,6 +40,11 @@ struct Response {
   std::function<boost::asio::awaitable<void>(BodyWriter&)> stream;
 };
 
+// The status, in logs only, of a request whose client left before the answer.
+inline constexpr unsigned kClientGone = 499;
+
+// Handlers are cancelled when their client goes away: the operation they wait for ends with
+// operation_aborted.
 using Handler = std::function<boost::asio::awaitable<Response>(const Request&)>;
 
 // A client's X-Request-Id when it is fit for a log line (1 to 64 letters, digits, '-', '_' or '.'), else a

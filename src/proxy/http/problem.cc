@@ -31,7 +31,7 @@ Problem ToProblem(const base::Error& error) {
     case ErrorCode::kDeadlineExceeded:
       return problem(504, "timeout", "It took too long");
     case ErrorCode::kCancelled:
-      return problem(499, "cancelled", "The request was cancelled");
+      return problem(kClientGone, "cancelled", "The request was cancelled");
     case ErrorCode::kInternal:
       break;
   }

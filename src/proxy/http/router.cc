@@ -1,5 +1,7 @@
 #include "proxy/http/router.h"
 
+#include <boost/asio/error.hpp>
+#include <boost/system/system_error.hpp>
 #include <exception>
 
 #include "proxy/http/problem.h"
@@ -74,8 +76,6 @@ boost::asio::awaitable<Response> Router::Handle(const Request& request) const {
                                      "",
                                      {}}),
                           request.request_id);
-  }
-  if (!failure.empty()) {
     telemetry::Log(telemetry::Level::kError, "HTTP handler failed",
                    {{"path", request.path}, {"request_id", request.request_id}, {"error", failure}});
   }

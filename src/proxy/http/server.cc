@@ -9,11 +9,16 @@
 #include <vector>
 
 #include "proxy/http/session.h"
+#include "telemetry/log.h"
 
 namespace pondpilot::proxy::http {
 
 namespace asio = boost::asio;
 using asio::ip::tcp;
+
+namespace {
+constexpr std::chrono::seconds kCloseWait(5);
+}  // namespace
 
 Server::Server(asio::any_io_executor executor, const Router& router, ServerLimits limits)
     : executor_(executor), acceptor_(executor), router_(router), limits_(limits) {}
@@ -72,14 +77,16 @@ asio::awaitable<void> Server::Stop(std::chrono::milliseconds grace) {
   acceptor_.close(error);
   const auto deadline = std::chrono::steady_clock::now() + grace;
   asio::steady_timer tick(executor_);
-  bool closed_all = false;
   while (!sessions_.empty()) {
     const bool late = std::chrono::steady_clock::now() >= deadline;
     for (Session* session : std::vector<Session*>(sessions_.begin(), sessions_.end())) {
       if (late || session->idle()) session->Close();
     }
-    if (late && std::exchange(closed_all, true))
-      co_return;  // closed in the round before: they end by themselves
+    // What is closed ends at once; the second deadline is for a handler that can't be cancelled.
+    if (std::chrono::steady_clock::now() >= deadline + kCloseWait) {
+      telemetry::Log(telemetry::Level::kWarn, "HTTP sessions did not end", {{"sessions", sessions_.size()}});
+      co_return;
+    }
     tick.expires_after(std::chrono::milliseconds(20));
     co_await tick.async_wait(asio::redirect_error(asio::use_awaitable, error));
   }

@@ -7,8 +7,13 @@
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/read.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
 #include <boost/asio/write.hpp>
+#include <memory>
+#include <semaphore>
+#include <stdexcept>
 #include <thread>
 
 namespace pondpilot::proxy::http {
@@ -70,8 +75,39 @@ class ServerTest : public ::testing::Test {
                        for (const char* piece : {"one", "", "two"}) co_await writer.Write(piece);
                      };
                      co_return response;
+                   }},
+                  {"GET", "/cut",
+                   [](const Request&) -> asio::awaitable<Response> {
+                     Response response;
+                     response.stream = [](BodyWriter& writer) -> asio::awaitable<void> {
+                       co_await writer.Write("begun");
+                       throw std::runtime_error("broke");
+                     };
+                     co_return response;
+                   }},
+                  {"GET", "/never", [this](const Request&) { return Never(); }},
+                  {"GET", "/never-streams",
+                   [this](const Request&) -> asio::awaitable<Response> {
+                     Response response;
+                     response.stream = [this](BodyWriter& writer) -> asio::awaitable<void> {
+                       co_await writer.Write("begun");
+                       co_await Never();
+                     };
+                     co_return response;
                    }}},
                  Cors({})};
+
+  // A handler that ends only when it is cancelled.
+  asio::awaitable<Response> Never() {
+    started_.release();
+    const std::shared_ptr<void> at_end(nullptr, [this](void*) { ended_.release(); });
+    asio::steady_timer timer(io_, asio::steady_timer::time_point::max());
+    co_await timer.async_wait(asio::use_awaitable);
+    co_return Response{};
+  }
+
+  std::binary_semaphore started_{0};
+  std::binary_semaphore ended_{0};
   asio::io_context io_;
   asio::io_context client_io_;
   std::shared_ptr<Server> server_;
@@ -117,7 +153,11 @@ TEST_F(ServerTest, RefusesRequestsWithTwoMeanings) {
   for (const char* headers :
        {"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", "Content-Length: 3\r\nContent-Length: 4\r\n",
         "Content-Length: 3\r\nContent-Length: 3\r\n", "Content-Length: -1\r\n", "Content-Length: +3\r\n",
-        "Content-Length: 3 4\r\n", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"}) {
+        "Content-Length: 3 4\r\n", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: xchunked\r\n", "Transfer-Encoding: gzip\r\n",
+        "Transfer-Encoding: chunked, gzip\r\n", "Transfer-Encoding: gzip, chunked\r\n",
+        "Content-Length: 3\r\nX-Folded: a\r\n b\r\n",
+        "X-Folded: a\r\n\tTransfer-Encoding: chunked\r\nContent-Length: 3\r\n"}) {
     const std::string answer =
         Exchange(std::string("POST /echo HTTP/1.1\r\nHost: x\r\n") + headers +
                  "\r\nabcGET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
@@ -152,6 +192,54 @@ TEST_F(ServerTest, IdleConnectionsAreBounded) {
   asio::read(extra, asio::dynamic_buffer(answer), error);
   EXPECT_TRUE(error);
   idle.clear();
+}
+
+TEST_F(ServerTest, AHeaderMayComeByteByByte) {
+  auto socket = Connect();
+  for (const char c : std::string("GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")) {
+    asio::write(socket, asio::buffer(&c, 1));
+  }
+  std::string answer;
+  boost::system::error_code error;
+  asio::read(socket, asio::dynamic_buffer(answer), error);
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(ServerTest, ABodyMayLookLikeAFoldedHeader) {
+  EXPECT_THAT(
+      Exchange("POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 6\r\n\r\na\r\n b\n"),
+      HasSubstr("a\r\n b\n|"));
+}
+
+TEST_F(ServerTest, WhoSendsTooMuchStillGetsTheRefusal) {
+  EXPECT_THAT(Exchange("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\r\n" +
+                       std::string(2'000'000, 'a')),
+              StartsWith("HTTP/1.1 413"));
+}
+
+TEST_F(ServerTest, AnAnswerThatBreaksOffHasNoEnd) {
+  const std::string answer = Exchange("GET /cut HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_THAT(answer, HasSubstr("5\r\nbegun\r\n"));
+  EXPECT_EQ(answer.find("0\r\n\r\n"), std::string::npos);
+}
+
+TEST_F(ServerTest, AHandlerIsCancelledWhenItsClientGoes) {
+  for (const char* path : {"/never", "/never-streams"}) {
+    auto socket = Connect();
+    asio::write(socket, asio::buffer(std::string("GET ") + path + " HTTP/1.1\r\nHost: x\r\n\r\n"));
+    ASSERT_TRUE(started_.try_acquire_for(std::chrono::seconds(10)));
+    EXPECT_FALSE(ended_.try_acquire());
+    socket.close();
+    EXPECT_TRUE(ended_.try_acquire_for(std::chrono::seconds(10))) << path;
+  }
+}
+
+TEST_F(ServerTest, StopEndsHandlersThatDoNotEnd) {
+  auto socket = Connect();
+  asio::write(socket, asio::buffer(std::string("GET /never HTTP/1.1\r\nHost: x\r\n\r\n")));
+  ASSERT_TRUE(started_.try_acquire_for(std::chrono::seconds(10)));
+  asio::co_spawn(io_, server_->Stop(std::chrono::milliseconds(50)), asio::use_future).get();
+  EXPECT_TRUE(ended_.try_acquire());
 }
 
 TEST_F(ServerTest, ATakenPortSaysWhatToDo) {

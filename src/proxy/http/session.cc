@@ -1,6 +1,9 @@
 #include "proxy/http/session.h"
 
+#include <boost/asio/error.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/http/chunk_encode.hpp>
 #include <boost/beast/http/empty_body.hpp>
@@ -8,6 +11,7 @@
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/serializer.hpp>
 #include <boost/beast/http/write.hpp>
+#include <variant>
 
 #include "proxy/http/problem.h"
 #include "telemetry/log.h"
@@ -17,6 +21,7 @@ namespace pondpilot::proxy::http {
 namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace bhttp = boost::beast::http;
+using namespace boost::asio::experimental::awaitable_operators;
 
 namespace {
 
@@ -60,6 +65,41 @@ class ChunkWriter final : public BodyWriter {
   bool failed_ = false;
 };
 
+// A header continued on the next line: an obsolete form that servers read in different ways. `head` begins at
+// a line of the headers, or at the empty line behind them.
+bool HasFoldedHeader(std::string_view head) {
+  const size_t end = head.starts_with("\r\n") ? 0 : head.find("\r\n\r\n");
+  head = head.substr(0, end);
+  return head.find("\n ") != head.npos || head.find("\n\t") != head.npos;
+}
+
+// Runs a streamed answer's producer. False when it failed.
+asio::awaitable<bool> Produce(const Response& response, BodyWriter& writer, const std::string& request_id) {
+  std::string failure;
+  try {
+    co_await response.stream(writer);
+    co_return true;
+  } catch (const boost::system::system_error& thrown) {
+    if (thrown.code() == asio::error::operation_aborted) co_return false;  // the client is gone
+    failure = thrown.what();
+  } catch (const std::exception& thrown) {
+    failure = thrown.what();
+  } catch (...) {
+    failure = "something that is not a std::exception";
+  }
+  telemetry::Log(telemetry::Level::kError, "HTTP answer broke off",
+                 {{"request_id", request_id}, {"error", failure}});
+  co_return false;
+}
+
+// How much of the next requests is read while one is being answered.
+constexpr size_t kReadAhead = 64 << 10;
+constexpr size_t kHeaderPiece = 8 << 10;
+// How long and how much a refused client may go on sending.
+constexpr std::chrono::seconds kLingerWait(2);
+constexpr size_t kLingerBytes = 8 << 20;
+constexpr size_t kLingerPiece = 64 << 10;
+
 }  // namespace
 
 Session::Session(std::shared_ptr<Server> server, asio::ip::tcp::socket socket)
@@ -88,6 +128,65 @@ asio::awaitable<void> Session::Run() {
   }
   boost::system::error_code error;
   stream_.socket().shutdown(asio::ip::tcp::socket::shutdown_send, error);
+  if (refused_) co_await Linger();
+}
+
+asio::awaitable<void> Session::Linger() {
+  // Closing a socket with unread bytes resets the connection, and the client may lose the refusal.
+  boost::system::error_code error;
+  std::string unread(kLingerPiece, '\0');
+  stream_.expires_after(kLingerWait);
+  for (size_t total = 0; !error && !server_->stopping_ && total < kLingerBytes;) {
+    total += co_await stream_.async_read_some(asio::buffer(unread),
+                                              asio::redirect_error(asio::use_awaitable, error));
+  }
+}
+
+asio::awaitable<void> Session::AwaitClientGone() {
+  boost::system::error_code error;
+  while (buffer_.size() < kReadAhead) {
+    const size_t read = co_await stream_.async_read_some(buffer_.prepare(4096),
+                                                         asio::redirect_error(asio::use_awaitable, error));
+    if (error) co_return;
+    buffer_.commit(read);
+  }
+  // It has sent enough: whether it is still there shows when the answer is written.
+  asio::steady_timer forever(stream_.get_executor(), asio::steady_timer::time_point::max());
+  co_await forever.async_wait(asio::redirect_error(asio::use_awaitable, error));
+}
+
+asio::awaitable<bool> Session::ReadHeaders(Parser& parser) {
+  boost::system::error_code error;
+  parser.header_limit(static_cast<uint32_t>(server_->limits_.header_bytes));
+  parser.body_limit(server_->limits_.body_bytes);
+  stream_.expires_after(server_->limits_.request_wait);
+  while (!parser.is_header_done()) {
+    if (HasFoldedHeader({static_cast<const char*>(buffer_.data().data()), buffer_.size()})) {
+      error = bhttp::error::bad_value;
+    } else {
+      buffer_.consume(parser.put(buffer_.data(), error));
+    }
+    if (error == bhttp::error::need_more) {
+      error = {};
+      const size_t read = co_await stream_.async_read_some(buffer_.prepare(kHeaderPiece),
+                                                           asio::redirect_error(asio::use_awaitable, error));
+      buffer_.commit(read);
+    }
+    if (error) break;
+  }
+  // A message with two lengths, a length and chunks, or a coding that isn't known has two meanings: the one
+  // thing to do is not to choose.
+  if (!error) {
+    const auto& head = parser.get();
+    const auto coding = head[bhttp::field::transfer_encoding];
+    const size_t lengths =
+        head.count(bhttp::field::content_length) + head.count(bhttp::field::transfer_encoding);
+    const bool bad_coding = head.count(bhttp::field::transfer_encoding) > 0 &&
+                            (!beast::iequals(coding, "chunked") || head.version() < 11);
+    if (lengths > 1 || bad_coding) error = bhttp::error::bad_content_length;
+  }
+  if (error) co_await Refuse(error);
+  co_return !error;
 }
 
 asio::awaitable<bool> Session::ServeOne() {
@@ -103,23 +202,8 @@ asio::awaitable<bool> Session::ServeOne() {
   }
   idle_ = false;
   Parser parser;
-  parser.header_limit(static_cast<uint32_t>(server_->limits_.header_bytes));
-  parser.body_limit(server_->limits_.body_bytes);
-  stream_.expires_after(server_->limits_.request_wait);
-  co_await bhttp::async_read_header(stream_, buffer_, parser,
-                                    asio::redirect_error(asio::use_awaitable, error));
-  if (error) {
-    co_await Refuse(error);
-    co_return false;
-  }
-  const auto& head = parser.get();
-  // A message with two lengths, or a length and chunks, has two meanings: the one thing to do is not to
-  // choose.
-  if (head.count(bhttp::field::content_length) + head.count(bhttp::field::transfer_encoding) > 1) {
-    co_await Refuse(bhttp::make_error_code(bhttp::error::bad_content_length));
-    co_return false;
-  }
-  if (beast::iequals(head[bhttp::field::expect], "100-continue")) {
+  if (!co_await ReadHeaders(parser)) co_return false;
+  if (beast::iequals(parser.get()[bhttp::field::expect], "100-continue")) {
     bhttp::response<bhttp::empty_body> go_on(bhttp::status::continue_, 11);
     co_await bhttp::async_write(stream_, go_on, asio::redirect_error(asio::use_awaitable, error));
   }
@@ -144,13 +228,19 @@ asio::awaitable<bool> Session::ServeOne() {
   request.headers = std::move(static_cast<bhttp::fields&>(message.base()));
   request.request_id = RequestIdFor(request.Header("X-Request-Id"));
 
-  const Response response = co_await server_->router_.Handle(request);
-  const telemetry::Level level = response.status >= 500 ? telemetry::Level::kWarn : telemetry::Level::kDebug;
+  // Whichever ends first cancels the other: no work goes on for a client that is gone.
+  auto handled = co_await (server_->router_.Handle(request) || AwaitClientGone());
+  const bool gone = handled.index() == 1;
+  const Response response = gone ? Response{kClientGone, "", "", {}, {}} : std::get<0>(std::move(handled));
+  const bool refusal = response.status == 401 || response.status == 403 || response.status >= 500;
+  const telemetry::Level level = refusal ? telemetry::Level::kWarn : telemetry::Level::kDebug;
   telemetry::Log(level, "HTTP request",
                  {{"method", request.method},
                   {"path", request.path},
                   {"status", response.status},
+                  {"peer", request.peer_address},
                   {"request_id", request.request_id}});
+  if (response.status == kClientGone) co_return false;
   co_return co_await Answer(response, request.request_id, version, request.method == "HEAD", keep_alive);
 }
 
@@ -193,7 +283,11 @@ asio::awaitable<bool> Session::AnswerStream(const Response& response, const std:
   if (error) co_return false;
   if (head) co_return keep_alive;
   ChunkWriter writer(stream_, server_->limits_.write_wait);
-  co_await response.stream(writer);
+  stream_.expires_never();
+  const auto produced = co_await (Produce(response, writer, request_id) || AwaitClientGone());
+  const bool* const whole = std::get_if<0>(&produced);
+  // Without its last chunk the client sees that the answer was cut.
+  if (whole == nullptr || !*whole) co_return false;
   const bool ended = co_await writer.End();
   co_return ended&& keep_alive;
 }
@@ -223,6 +317,9 @@ asio::awaitable<void> Session::Refuse(beast::error_code error) {
     co_return;
   }
   const std::string request_id = RequestIdFor("");
+  refused_ = true;
+  telemetry::Log(telemetry::Level::kWarn, "HTTP request refused",
+                 {{"code", problem.code}, {"peer", peer_address_}, {"request_id", request_id}});
   co_await Answer(ToResponse(problem, request_id), request_id, 11, false, false);
 }
 

@@ -28,17 +28,24 @@ class Session {
 
   // False when the connection is to be closed.
   boost::asio::awaitable<bool> ServeOne();
+  // Reads a request's headers. False when the connection is to be closed.
+  boost::asio::awaitable<bool> ReadHeaders(Parser& parser);
+  // Returns once the client has closed the connection. Keeps what it sends meanwhile for the next request.
+  boost::asio::awaitable<void> AwaitClientGone();
   boost::asio::awaitable<bool> Answer(const Response& response, const std::string& request_id,
                                       unsigned version, bool head, bool keep_alive);
   boost::asio::awaitable<bool> AnswerStream(const Response& response, const std::string& request_id,
                                             bool head, bool keep_alive);
   boost::asio::awaitable<void> Refuse(boost::beast::error_code error);
+  // Ends the connection so that the client gets the answer that was sent to it.
+  boost::asio::awaitable<void> Linger();
 
   std::shared_ptr<Server> server_;
   boost::beast::tcp_stream stream_;
   boost::beast::flat_buffer buffer_;
   std::string peer_address_;
   bool idle_ = true;
+  bool refused_ = false;
 };
 
 }  // namespace pondpilot::proxy::http

@@ -24,7 +24,8 @@ base::Result<void> RateLimiter::Take(std::string_view key) {
   base::Error error;
   error.code = base::ErrorCode::kResourceExhausted;
   const auto seconds = (wait->count() + 999) / 1000;
-  error.message = "Rate limit exceeded: too many " + what_ + ". Try again in " + std::to_string(seconds) + " s.";
+  error.message =
+      "Rate limit exceeded: too many " + what_ + ". Try again in " + std::to_string(seconds) + " s.";
   error.retry_after = *wait;
   return std::unexpected(std::move(error));
 }

@@ -51,7 +51,7 @@ class WatchedStream final : public fl::FlightDataStream {
 
 }  // namespace
 
-arrow::Result<std::unique_ptr<engine::ResultStream>> QueryDoor::Execute(const fl::ServerCallContext& context,
+arrow::Result<std::shared_ptr<session::OpenResult>> QueryDoor::Execute(const fl::ServerCallContext& context,
                                                                         const std::string& sql) {
   if (sql.size() > kMaxSqlBytes) {
     return arrow::Status::Invalid("The SQL text has ", sql.size(), " bytes; ", kMaxSqlBytes,

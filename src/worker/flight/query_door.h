@@ -36,7 +36,7 @@ class QueryDoor {
   arrow::Result<int64_t> Update(const arrow::flight::ServerCallContext& context, const std::string& sql);
 
   // Runs the statement; the stream is the caller's.
-  arrow::Result<std::unique_ptr<engine::ResultStream>> Execute(
+  arrow::Result<std::shared_ptr<session::OpenResult>> Execute(
       const arrow::flight::ServerCallContext& context, const std::string& sql);
 
  private:

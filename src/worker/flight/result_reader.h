@@ -11,7 +11,7 @@ namespace pondpilot::worker::flight {
 // A result as Arrow's streams read it.
 class ResultReader final : public arrow::RecordBatchReader {
  public:
-  explicit ResultReader(std::unique_ptr<engine::ResultStream> stream) : stream_(std::move(stream)) {}
+  explicit ResultReader(std::shared_ptr<engine::ResultStream> stream) : stream_(std::move(stream)) {}
 
   std::shared_ptr<arrow::Schema> schema() const override { return stream_->schema(); }
   arrow::Status ReadNext(std::shared_ptr<arrow::RecordBatch>* batch) override;
@@ -19,7 +19,7 @@ class ResultReader final : public arrow::RecordBatchReader {
   engine::ResultStream& stream() { return *stream_; }
 
  private:
-  std::unique_ptr<engine::ResultStream> stream_;
+  std::shared_ptr<engine::ResultStream> stream_;
 };
 
 }  // namespace pondpilot::worker::flight

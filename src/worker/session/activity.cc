@@ -24,7 +24,15 @@ void Activity::StreamClosed() {
   NoteEnd();
 }
 
-void Activity::NoteEnd() { idle_since_ = clock_.Now(); }
+void Activity::NoteEnd() {
+  idle_since_ = clock_.Now();
+  if (statements_ == 0 && streams_ == 0) none_.notify_all();
+}
+
+bool Activity::AwaitNone(std::chrono::milliseconds limit) const {
+  std::unique_lock lock(mutex_);
+  return none_.wait_for(lock, limit, [this] { return statements_ == 0 && streams_ == 0; });
+}
 
 Activity::Snapshot Activity::Get() const {
   const std::lock_guard lock(mutex_);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <mutex>
 
@@ -25,11 +26,15 @@ class Activity {
   };
   Snapshot Get() const;
 
+  // Waits until no statement runs and no result is open, at most `limit`. False when the limit came first.
+  bool AwaitNone(std::chrono::milliseconds limit) const;
+
  private:
   void NoteEnd();
 
   const base::Clock& clock_;
   mutable std::mutex mutex_;
+  mutable std::condition_variable none_;
   uint32_t statements_ = 0;
   uint32_t streams_ = 0;
   base::Clock::Steady idle_since_;

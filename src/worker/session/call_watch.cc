@@ -1,6 +1,6 @@
 #include "worker/session/call_watch.h"
 
-#include <chrono>
+#include <utility>
 
 namespace pondpilot::worker::session {
 
@@ -37,11 +37,10 @@ void CallWatch::Run() {
       continue;
     }
     changed_.wait_for(lock, kPeriod, [this] { return stopping_; });
-    // Under the lock: a guard can't go while its functions run. They set flags and return.
+    // Under the lock: a guard can't go while its functions run. They are short.
     for (Guard* guard : guards_) {
-      if (guard->fired_ || !guard->gone_()) continue;
-      guard->fired_ = true;
-      guard->cancel_();
+      guard->is_gone_ = guard->is_gone_ || guard->gone_();
+      if (guard->is_gone_) guard->cancel_();
     }
   }
 }

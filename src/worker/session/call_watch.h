@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <list>
@@ -20,8 +21,9 @@ class CallWatch {
   using Gone = std::function<bool()>;
   using Cancel = std::function<void()>;
 
-  // One call under watch. `cancel` runs on the watch's thread, at most once, and not after ~Guard has
-  // returned.
+  // One call under watch. Once `gone` has said so, `cancel` runs on the watch's thread every kPeriod, so that
+  // an interrupt that came a moment before there was something to interrupt is made up for; not after ~Guard
+  // has returned. It must be short.
   class Guard {
    public:
     // `watch` must outlive the guard; what the functions refer to as well.
@@ -35,7 +37,7 @@ class CallWatch {
     CallWatch& watch_;
     Gone gone_;
     Cancel cancel_;
-    bool fired_ = false;
+    bool is_gone_ = false;
     std::list<Guard*>::iterator at_;
   };
 

@@ -1,13 +1,22 @@
 #include "worker/session/session.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
+#include "telemetry/log.h"
+
 namespace pondpilot::worker::session {
+namespace {
 
 using base::ErrorCode;
 using base::Fail;
 using base::Result;
+
+// How soon a statement that waits notices that its caller has left.
+constexpr std::chrono::milliseconds kGoneCheck{20};
+
+}  // namespace
 
 ConnectionLease::ConnectionLease(std::shared_ptr<Session> session, engine::Connection* connection)
     : session_(std::move(session)), connection_(connection) {}
@@ -19,83 +28,123 @@ ConnectionLease::~ConnectionLease() {
   if (connection_ != nullptr) session_->Release(connection_);
 }
 
+void ConnectionLease::Settle() { session_->Settle(connection_); }
+
 Session::Session(engine::Engine& engine, const base::Clock& clock)
     : engine_(engine), clock_(clock), last_used_(clock.Now()) {}
+
+Session::Slot* Session::Stateful() {
+  const auto found = std::ranges::find_if(slots_, [](const auto& slot) { return slot->has_state; });
+  return found == slots_.end() ? nullptr : found->get();
+}
+
+Session::Slot& Session::Find(const engine::Connection* connection) {
+  return **std::ranges::find_if(slots_,
+                                [&](const auto& slot) { return slot->connection.get() == connection; });
+}
+
+// A free connection, nullptr when there is none to be had now.
+Result<Session::Slot*> Session::TryTake() {
+  Slot* slot = Stateful();
+  if (slot != nullptr) {
+    if (slot->busy) return nullptr;
+  } else if (const auto free = std::ranges::find_if(slots_, [](const auto& one) { return !one->busy; });
+             free != slots_.end()) {
+    slot = free->get();
+  } else if (slots_.size() < kMaxConnections) {
+    auto opened = engine_.Connect();
+    if (!opened) return std::unexpected(opened.error());
+    slots_.push_back(std::make_unique<Slot>());
+    slot = slots_.back().get();
+    slot->connection = std::move(*opened);
+  } else {
+    return nullptr;
+  }
+  slot->busy = true;
+  return slot;
+}
 
 Result<ConnectionLease> Session::Acquire(base::Clock::Steady deadline, const std::function<bool()>& gone) {
   std::unique_lock lock(mutex_);
   last_used_ = clock_.Now();
+  const void* self = &lock;
+  const auto leave = [&] {
+    std::erase(waiting_, self);
+    changed_.notify_all();  // the next in line may find what this one did not take
+  };
   for (;;) {
-    if (!primary_busy_) {
-      if (!primary_) {
-        auto opened = engine_.Connect();
-        if (!opened) return std::unexpected(opened.error());
-        primary_ = std::move(*opened);
-      }
-      primary_busy_ = true;
-      return ConnectionLease(shared_from_this(), primary_.get());
-    }
-    if (!has_state_) {
-      if (free_siblings_.empty() && siblings_.size() < kMaxSiblings) {
-        auto opened = engine_.Connect();
-        if (!opened) return std::unexpected(opened.error());
-        siblings_.push_back(std::move(*opened));
-        free_siblings_.push_back(siblings_.back().get());
-      }
-      if (!free_siblings_.empty()) {
-        engine::Connection* connection = free_siblings_.back();
-        free_siblings_.pop_back();
-        return ConnectionLease(shared_from_this(), connection);
+    if (waiting_.empty() || waiting_.front() == self) {
+      auto slot = TryTake();
+      if (!slot || *slot != nullptr) {
+        leave();
+        if (!slot) return std::unexpected(slot.error());
+        return ConnectionLease(shared_from_this(), (*slot)->connection.get());
       }
     }
-    if (gone()) return Fail(ErrorCode::kCancelled, "The call was cancelled.");
+    if (std::ranges::find(waiting_, self) == waiting_.end()) {
+      if (waiting_.size() >= kMaxWaiting) {
+        return Fail(ErrorCode::kResourceExhausted,
+                    "Too many statements wait for this connection (" + std::to_string(kMaxWaiting) +
+                        "). Wait for some of them, or use a second connection.");
+      }
+      waiting_.push_back(self);
+    }
+    if (gone()) {
+      leave();
+      return Fail(ErrorCode::kCancelled, "The call was cancelled.");
+    }
     if (clock_.Now() >= deadline) {
-      return Fail(ErrorCode::kFailedPrecondition,
-                  "Another statement of this connection is still running or its result is not read to the "
-                  "end. Read or "
-                  "close that result first, or use a second connection.");
+      leave();
+      return Fail(
+          ErrorCode::kFailedPrecondition,
+          "Another statement of this connection is still running or its result is not read to the end. "
+          "Read or close that result first, or use a second connection.");
     }
-    released_.wait_for(lock, std::chrono::milliseconds(50));
+    changed_.wait_for(lock, kGoneCheck);
   }
 }
 
-void Session::Release(engine::Connection* connection) {
-  {
-    const std::lock_guard lock(mutex_);
-    last_used_ = clock_.Now();
-    if (connection == primary_.get()) {
-      has_state_ = primary_->HasState();
-      in_transaction_ = primary_->InTransaction();
-      primary_busy_ = false;
-    } else if (connection->HasState()) {
-      // A sibling that was given state (SET, TEMP) must not serve others with it: the statement came while
-      // the primary was busy, and what it set ends with it.
-      std::erase_if(siblings_, [&](const auto& sibling) { return sibling.get() == connection; });
-    } else {
-      free_siblings_.push_back(connection);
-    }
+void Session::Settle(const engine::Connection* connection) {
+  const std::lock_guard lock(mutex_);
+  Slot& slot = Find(connection);
+  slot.has_state = slot.connection->HasState();
+  slot.in_transaction = slot.connection->InTransaction();
+}
+
+void Session::Release(const engine::Connection* connection) {
+  std::unique_ptr<Slot> closed;  // after the lock: closing a connection takes its time
+  const std::lock_guard lock(mutex_);
+  last_used_ = clock_.Now();
+  Slot& slot = Find(connection);
+  slot.busy = false;
+  slot.has_state = slot.connection->HasState();
+  slot.in_transaction = slot.connection->InTransaction();
+  const bool another_has_state = std::ranges::any_of(
+      slots_, [&](const auto& other) { return other.get() != &slot && other->has_state; });
+  if (slot.has_state && another_has_state) {
+    // Two statements ran at once and both left state. There is no order between them: the first one's holds.
+    telemetry::Log(telemetry::Level::kWarn,
+                   "Two statements at once changed a session; the later change is dropped");
   }
-  released_.notify_one();
+  const auto free =
+      std::ranges::count_if(slots_, [](const auto& one) { return !one->busy && !one->has_state; });
+  if (another_has_state || (!slot.has_state && std::cmp_greater(free, kMaxFree))) {
+    const auto at = std::ranges::find_if(slots_, [&](const auto& one) { return one.get() == &slot; });
+    closed = std::move(*at);
+    slots_.erase(at);
+  }
+  changed_.notify_all();
 }
 
-bool Session::Busy() const {
+Session::State Session::state() const {
   const std::lock_guard lock(mutex_);
-  return primary_busy_ || free_siblings_.size() != siblings_.size();
-}
-
-bool Session::HasState() const {
-  const std::lock_guard lock(mutex_);
-  return has_state_;
-}
-
-bool Session::InTransaction() const {
-  const std::lock_guard lock(mutex_);
-  return in_transaction_;
-}
-
-base::Clock::Steady Session::last_used() const {
-  const std::lock_guard lock(mutex_);
-  return last_used_;
+  State state{!waiting_.empty(), false, false, last_used_};
+  for (const auto& slot : slots_) {
+    state.busy = state.busy || slot->busy;
+    state.has_state = state.has_state || slot->has_state;
+    state.in_transaction = state.in_transaction || slot->in_transaction;
+  }
+  return state;
 }
 
 }  // namespace pondpilot::worker::session

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -25,44 +26,64 @@ class ConnectionLease {
 
   engine::Connection& connection() { return *connection_; }
 
+  // After the statement has run, also when its result is still open: later statements must see the state that
+  // it has left.
+  void Settle();
+
  private:
   std::shared_ptr<Session> session_;
   engine::Connection* connection_;
 };
 
-// What one client connection has in the engine: a primary DuckDB connection, which holds its settings,
-// temporary tables and transaction, and siblings for statements that come while the primary is busy and holds
-// no state. Thread-safe.
+// What one client connection has in the engine. As long as none of its DuckDB connections holds state
+// (settings, temporary tables, an open transaction) they are alike, and statements that overlap take one
+// each. The first that has state becomes the session: from then on every statement runs on that one, in the
+// order in which they came. Thread-safe.
 class Session : public std::enable_shared_from_this<Session> {
  public:
+  // Both must outlive the session.
   Session(engine::Engine& engine, const base::Clock& clock);
 
-  // The primary when it is free; a sibling when it is busy without state; else waits for it until `deadline`
-  // or until `gone` says that the caller has left.
+  // A connection for one statement. Waits for it until `deadline` (kFailedPrecondition) or until `gone` says
+  // that the caller has left (kCancelled); kResourceExhausted when kMaxWaiting statements wait already.
   base::Result<ConnectionLease> Acquire(base::Clock::Steady deadline, const std::function<bool()>& gone);
 
-  bool Busy() const;
-  bool HasState() const;
-  bool InTransaction() const;
-  base::Clock::Steady last_used() const;
+  struct State {
+    bool busy = false;  // a statement runs or waits, or a result is open
+    bool has_state = false;
+    bool in_transaction = false;
+    base::Clock::Steady last_used;
+  };
+  State state() const;
+
+  static constexpr size_t kMaxConnections = 8;
+  // Free connections that are kept for the next statement.
+  static constexpr size_t kMaxFree = 2;
+  static constexpr size_t kMaxWaiting = 16;
 
  private:
   friend class ConnectionLease;
-  static constexpr size_t kMaxSiblings = 8;
-  void Release(engine::Connection* connection);
+
+  struct Slot {
+    std::unique_ptr<engine::Connection> connection;
+    bool busy = false;
+    // Seen when a statement had run: the connection must not be asked while one runs on it.
+    bool has_state = false;
+    bool in_transaction = false;
+  };
+
+  Slot* Stateful();
+  Slot& Find(const engine::Connection* connection);
+  base::Result<Slot*> TryTake();
+  void Settle(const engine::Connection* connection);
+  void Release(const engine::Connection* connection);
 
   engine::Engine& engine_;
   const base::Clock& clock_;
   mutable std::mutex mutex_;
-  std::condition_variable released_;
-  std::unique_ptr<engine::Connection> primary_;
-  bool primary_busy_ = false;
-  // Seen when the primary was last free: the connection itself must not be asked while a statement runs on
-  // it.
-  bool has_state_ = false;
-  bool in_transaction_ = false;
-  std::vector<std::unique_ptr<engine::Connection>> siblings_;
-  std::vector<engine::Connection*> free_siblings_;
+  std::condition_variable changed_;
+  std::vector<std::unique_ptr<Slot>> slots_;
+  std::deque<const void*> waiting_;  // in the order in which they came
   base::Clock::Steady last_used_;
 };
 

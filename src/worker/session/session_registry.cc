@@ -1,27 +1,41 @@
 #include "worker/session/session_registry.h"
 
 #include <tuple>
+#include <vector>
+
+#include "telemetry/log.h"
 
 namespace pondpilot::worker::session {
 
+using base::ErrorCode;
+using base::Fail;
+
 base::Result<std::shared_ptr<Session>> SessionRegistry::Get(const std::string& connection_name) {
+  if (connection_name.size() > kMaxNameBytes) {
+    return Fail(ErrorCode::kInvalidArgument,
+                "The name of the connection is longer than " + std::to_string(kMaxNameBytes) + " bytes.");
+  }
   std::shared_ptr<Session> closed;  // destroyed outside the lock
   const std::lock_guard lock(mutex_);
   if (const auto found = sessions_.find(connection_name); found != sessions_.end()) return found->second;
   if (sessions_.size() >= kMaxSessions) {
     auto oldest = sessions_.end();
-    const auto rank = [](const Session& session) {
-      return std::tuple(session.HasState(), session.last_used());
-    };
+    std::tuple<bool, bool, base::Clock::Steady> least;
     for (auto it = sessions_.begin(); it != sessions_.end(); ++it) {
-      if (it->second->Busy() || it->second.use_count() > 1) continue;
-      if (oldest == sessions_.end() || rank(*it->second) < rank(*oldest->second)) oldest = it;
+      const Session::State state = it->second->state();
+      if (state.busy || it->second.use_count() > 1) continue;
+      const std::tuple rank(state.in_transaction, state.has_state, state.last_used);
+      if (oldest == sessions_.end() || rank < least) {
+        oldest = it;
+        least = rank;
+      }
     }
     if (oldest == sessions_.end()) {
-      return base::Fail(
-          base::ErrorCode::kResourceExhausted,
-          "Too many connections of this user run statements at once; close some and try again.");
+      return Fail(ErrorCode::kResourceExhausted,
+                  "Too many connections of this user run statements at once; close some and try again.");
     }
+    if (std::get<1>(least))
+      telemetry::Log(telemetry::Level::kWarn, "A session with state made room for a new one");
     closed = std::move(oldest->second);
     sessions_.erase(oldest);
   }
@@ -30,25 +44,36 @@ base::Result<std::shared_ptr<Session>> SessionRegistry::Get(const std::string& c
   return session;
 }
 
+bool SessionRegistry::Close(const std::string& connection_name) {
+  std::shared_ptr<Session> closed;
+  const std::lock_guard lock(mutex_);
+  const auto found = sessions_.find(connection_name);
+  if (found == sessions_.end()) return false;
+  closed = std::move(found->second);
+  sessions_.erase(found);
+  return true;
+}
+
 void SessionRegistry::Sweep() {
   std::vector<std::shared_ptr<Session>> closed;
   const std::lock_guard lock(mutex_);
-  const auto limit = clock_.Now() - kIdleLife;
-  for (auto it = sessions_.begin(); it != sessions_.end();) {
-    if (it->second.use_count() == 1 && !it->second->Busy() && it->second->last_used() < limit) {
-      closed.push_back(std::move(it->second));
-      it = sessions_.erase(it);
-    } else {
-      ++it;
-    }
-  }
+  const auto now = clock_.Now();
+  std::erase_if(sessions_, [&](auto& entry) {
+    const Session::State state = entry.second->state();
+    const auto life = state.in_transaction ? kTransactionIdleLife : kIdleLife;
+    if (entry.second.use_count() > 1 || state.busy || now - state.last_used < life) return false;
+    if (state.in_transaction) telemetry::Log(telemetry::Level::kWarn, "Abandoned transaction rolled back");
+    closed.push_back(std::move(entry.second));
+    return true;
+  });
 }
 
 SessionRegistry::Counts SessionRegistry::Count() const {
   const std::lock_guard lock(mutex_);
   Counts counts;
   counts.sessions = static_cast<uint32_t>(sessions_.size());
-  for (const auto& [name, session] : sessions_) counts.open_transactions += session->InTransaction() ? 1 : 0;
+  for (const auto& [name, session] : sessions_)
+    counts.open_transactions += session->state().in_transaction ? 1 : 0;
   return counts;
 }
 

@@ -9,16 +9,22 @@
 
 namespace pondpilot::worker::session {
 
-// The sessions by the name of the client's connection, which the proxy adds to each call. Thread-safe.
+// The sessions by the name of the client's connection, which the proxy adds to each call. Calls without a
+// name share one. Thread-safe.
 class SessionRegistry {
  public:
   SessionRegistry(engine::Engine& engine, const base::Clock& clock) : engine_(engine), clock_(clock) {}
 
   // The session of a connection, a new one the first time. At kMaxSessions the one idle for longest is
-  // closed, one without state before one with; kResourceExhausted when all are busy.
+  // closed, one without state before one with, one in a transaction last; kResourceExhausted when all are
+  // busy. kInvalidArgument for a name longer than kMaxNameBytes.
   base::Result<std::shared_ptr<Session>> Get(const std::string& connection_name);
 
-  // Closes sessions that were not used for kIdleLife.
+  // Forgets the session: its state is gone for later calls, an open transaction is rolled back. What runs,
+  // runs on. False when there is none.
+  bool Close(const std::string& connection_name);
+
+  // Closes sessions that were not used for their idle life.
   void Sweep();
 
   struct Counts {
@@ -28,7 +34,10 @@ class SessionRegistry {
   Counts Count() const;
 
   static constexpr size_t kMaxSessions = 256;
+  static constexpr size_t kMaxNameBytes = 256;
   static constexpr std::chrono::minutes kIdleLife{30};
+  // An abandoned transaction is rolled back sooner: it keeps the worker from being stopped.
+  static constexpr std::chrono::minutes kTransactionIdleLife{10};
 
  private:
   engine::Engine& engine_;

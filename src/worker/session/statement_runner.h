@@ -9,6 +9,7 @@
 
 #include "worker/session/activity.h"
 #include "worker/session/call_watch.h"
+#include "worker/session/prepared_store.h"
 #include "worker/session/session_registry.h"
 #include "worker/session/ticket_store.h"
 
@@ -29,17 +30,19 @@ class StatementRunner {
   StatementRunner(engine::Engine& engine, const base::Clock& clock);
   ~StatementRunner();
 
-  // The stream holds what it needs of the session until it is destroyed.
-  base::Result<std::unique_ptr<engine::ResultStream>> Execute(const Caller& caller, std::string_view sql);
+  // Runs all statements of `sql`; the result is that of the last one. Blocks until its first rows are there,
+  // or until the caller has gone (kCancelled). The result holds what it needs of the session until it is
+  // destroyed.
+  base::Result<std::shared_ptr<OpenResult>> Execute(const Caller& caller, std::string_view sql);
 
   TicketStore& tickets() { return tickets_; }
   CallWatch& watch() { return watch_; }
   Activity& activity() { return activity_; }
   SessionRegistry& sessions() { return sessions_; }
+  PreparedStore& prepared() { return prepared_; }
 
   // No new statements from now on (kUnavailable).
   void Drain() { draining_.store(true); }
-  // Interrupts everything that runs.
   bool draining() const { return draining_.load(); }
 
  private:
@@ -49,6 +52,7 @@ class StatementRunner {
   Activity activity_;
   SessionRegistry sessions_;
   TicketStore tickets_;
+  PreparedStore prepared_;
   CallWatch watch_;
   std::atomic<bool> draining_{false};
 

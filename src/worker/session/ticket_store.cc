@@ -2,39 +2,78 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "base/secret.h"
 
 namespace pondpilot::worker::session {
+namespace {
 
-std::string TicketStore::Put(std::unique_ptr<engine::ResultStream> stream) {
+std::unexpected<base::Error> NoSuchTicket() {
+  return base::Fail(
+      base::ErrorCode::kNotFound,
+      "There is no result under this ticket: it was read already, has expired, or is none of this "
+      "server's. A ticket works once, and for " +
+          std::to_string(TicketStore::kLife.count()) + " s. Run the query again.");
+}
+
+}  // namespace
+
+std::string TicketStore::Put(std::shared_ptr<OpenResult> result) {
   std::list<Entry> dropped;  // destroyed outside the lock: that cancels their statements
   std::string ticket = base::RandomHex(16);
   const std::lock_guard lock(mutex_);
-  if (entries_.size() >= kMaxTickets) dropped.splice(dropped.begin(), entries_, entries_.begin());
-  entries_.push_back({ticket, clock_.Now() + kLife, std::move(stream)});
+  waiting_bytes_ += result->waiting_bytes();
+  entries_.push_back({ticket, clock_.Now() + kLife, std::move(result)});
+  while (entries_.size() > kMaxTickets || (waiting_bytes_ > max_waiting_bytes_ && entries_.size() > 1)) {
+    waiting_bytes_ -= entries_.front().result->waiting_bytes();
+    dropped.splice(dropped.end(), entries_, entries_.begin());
+  }
   return ticket;
 }
 
-base::Result<std::unique_ptr<engine::ResultStream>> TicketStore::Take(const std::string& ticket) {
+base::Result<std::shared_ptr<OpenResult>> TicketStore::Take(const std::string& ticket) {
   const std::lock_guard lock(mutex_);
   const auto found = std::ranges::find(entries_, ticket, &Entry::ticket);
-  if (found == entries_.end() || found->expires_at <= clock_.Now()) {
-    return base::Fail(base::ErrorCode::kNotFound,
-                      "There is no result under this ticket: a ticket works once, and for " +
-                          std::to_string(kLife.count()) + " s. Run the query again.");
-  }
-  auto stream = std::move(found->stream);
+  if (found == entries_.end() || found->expires_at <= clock_.Now()) return NoSuchTicket();
+  auto result = std::move(found->result);
+  waiting_bytes_ -= result->waiting_bytes();
   entries_.erase(found);
-  return stream;
+  std::erase_if(reading_, [](const auto& entry) { return entry.second.expired(); });
+  reading_.emplace(ticket, result);
+  return result;
+}
+
+base::Result<void> TicketStore::Cancel(const std::string& ticket) {
+  std::shared_ptr<OpenResult> result;  // destroyed outside the lock
+  const std::lock_guard lock(mutex_);
+  if (const auto found = std::ranges::find(entries_, ticket, &Entry::ticket); found != entries_.end()) {
+    result = std::move(found->result);
+    waiting_bytes_ -= result->waiting_bytes();
+    entries_.erase(found);
+    return {};
+  }
+  if (const auto found = reading_.find(ticket); found != reading_.end()) result = found->second.lock();
+  if (result == nullptr) return NoSuchTicket();
+  result->Cancel();
+  return {};
 }
 
 void TicketStore::Sweep() {
   std::list<Entry> dropped;
   const std::lock_guard lock(mutex_);
   while (!entries_.empty() && entries_.front().expires_at <= clock_.Now()) {
+    waiting_bytes_ -= entries_.front().result->waiting_bytes();
     dropped.splice(dropped.end(), entries_, entries_.begin());
   }
+  std::erase_if(reading_, [](const auto& entry) { return entry.second.expired(); });
+}
+
+void TicketStore::Clear() {
+  std::list<Entry> dropped;
+  const std::lock_guard lock(mutex_);
+  dropped.swap(entries_);
+  waiting_bytes_ = 0;
 }
 
 size_t TicketStore::size() const {

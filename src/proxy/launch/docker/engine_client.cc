@@ -38,8 +38,9 @@ base::Error TransportError(const std::string& path, const boost::system::error_c
   if (error == errc::no_such_file_or_directory) {
     return {ErrorCode::kUnavailable,
             "The Docker engine's socket " + path +
-                " does not exist. Mount it into the proxy's container (-v /var/run/docker.sock:" + path +
-                ") or set containers.docker_socket to where it is.",
+                " does not exist. Mount it into the proxy's container: in docker-compose.yml under volumes "
+                "\"- /var/run/docker.sock:" +
+                path + "\", or with docker run -v; or set containers.docker_socket to where it is.",
             {},
             {}};
   }

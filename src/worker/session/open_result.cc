@@ -1,0 +1,59 @@
+#include "worker/session/open_result.h"
+
+#include <arrow/record_batch.h>
+#include <arrow/util/byte_size.h>
+
+#include <utility>
+
+namespace pondpilot::worker::session {
+namespace {
+
+using base::Result;
+
+uint64_t Bytes(const arrow::RecordBatch& batch) {
+  return static_cast<uint64_t>(arrow::util::TotalBufferSize(batch));
+}
+
+}  // namespace
+
+OpenResult::OpenResult(std::unique_ptr<engine::ResultStream> inner, ConnectionLease lease, Activity& activity)
+    : activity_(activity), lease_(std::move(lease)), inner_(std::move(inner)) {
+  activity_.StreamOpened();
+  if (!inner_->HoldsConnection()) lease_.reset();
+}
+
+OpenResult::~OpenResult() {
+  inner_.reset();  // before the lease: it ends the statement on the connection
+  lease_.reset();
+  activity_.StreamClosed();
+}
+
+Result<void> OpenResult::Prefetch() {
+  // A batch that isn't full is the last one; the fetch after it only finds the end.
+  while (lease_) {
+    auto batch = Fetch();
+    if (!batch) return std::unexpected(batch.error());
+    if (*batch == nullptr) break;
+    const bool full = std::cmp_greater_equal((*batch)->num_rows(), engine::kBatchRows);
+    waiting_bytes_ += Bytes(**batch);
+    waiting_.push_back(std::move(*batch));
+    if (full || waiting_.size() == 2) break;
+  }
+  return {};
+}
+
+Result<std::shared_ptr<arrow::RecordBatch>> OpenResult::Next() {
+  if (waiting_.empty()) return Fetch();
+  std::shared_ptr<arrow::RecordBatch> batch = std::move(waiting_.front());
+  waiting_.pop_front();
+  waiting_bytes_ -= Bytes(*batch);
+  return batch;
+}
+
+Result<std::shared_ptr<arrow::RecordBatch>> OpenResult::Fetch() {
+  auto batch = inner_->Next();
+  if (lease_ && !inner_->HoldsConnection()) lease_.reset();
+  return batch;
+}
+
+}  // namespace pondpilot::worker::session

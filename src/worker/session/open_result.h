@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+
+#include "worker/engine/engine.h"
+#include "worker/session/activity.h"
+#include "worker/session/session.h"
+
+namespace pondpilot::worker::session {
+
+// A result that is being read, with the connection it comes from. The connection is given back as soon as the
+// result no longer needs it; destroying the result before its end stops the statement. One thread at a time,
+// except Cancel.
+class OpenResult final : public engine::ResultStream {
+ public:
+  // `activity` must outlive the result.
+  OpenResult(std::unique_ptr<engine::ResultStream> inner, ConnectionLease lease, Activity& activity);
+  ~OpenResult() override;
+
+  // Fetches the first rows, and finds out whether they are all: then the connection is free again although
+  // nobody has read the result yet. Most results are that small, and an error in them shows now.
+  base::Result<void> Prefetch();
+  // Bytes of rows that were fetched ahead and not read.
+  uint64_t waiting_bytes() const { return waiting_bytes_; }
+
+  const std::shared_ptr<arrow::Schema>& schema() const override { return inner_->schema(); }
+  base::Result<std::shared_ptr<arrow::RecordBatch>> Next() override;
+  bool HoldsConnection() const override { return lease_.has_value(); }
+  void Cancel() override { inner_->Cancel(); }
+
+ private:
+  base::Result<std::shared_ptr<arrow::RecordBatch>> Fetch();
+
+  Activity& activity_;
+  std::optional<ConnectionLease> lease_;
+  std::unique_ptr<engine::ResultStream> inner_;
+  std::deque<std::shared_ptr<arrow::RecordBatch>> waiting_;
+  uint64_t waiting_bytes_ = 0;
+};
+
+}  // namespace pondpilot::worker::session
