@@ -64,14 +64,12 @@ void Report(const std::vector<engine::AttachmentState>& states, Response* respon
 }  // namespace
 
 ControlService::ControlService(engine::Engine& engine, session::StatementRunner& runner, Lease& lease,
-                               std::string token_sha256, std::function<void()> start_serving,
-                               std::function<void()> drain)
+                               std::string token_sha256, std::function<void()> start_serving)
     : engine_(engine),
       runner_(runner),
       lease_(lease),
       token_sha256_(std::move(token_sha256)),
-      start_serving_(std::move(start_serving)),
-      drain_(std::move(drain)) {}
+      start_serving_(std::move(start_serving)) {}
 
 grpc::Status ControlService::CheckToken(const grpc::ServerContext& context) const {
   const auto [first, last] = context.client_metadata().equal_range(contract::kWorkerTokenHeader);
@@ -136,7 +134,6 @@ grpc::Status ControlService::Drain(grpc::ServerContext* context, const proto::Dr
                                    proto::DrainResponse*) {
   if (grpc::Status checked = CheckToken(*context); !checked.ok()) return checked;
   runner_.Drain();
-  drain_();
   return grpc::Status::OK;
 }
 
