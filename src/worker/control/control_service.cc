@@ -10,6 +10,9 @@ namespace {
 namespace proto = pondpilot::control::v1;
 using grpc::StatusCode;
 
+// A day: a longer lease is a mistake, and orphans would live that long.
+constexpr uint64_t kMaxLeaseMs = 24ull * 60 * 60 * 1000;
+
 engine::ServerTarget ToTarget(const proto::ServerTarget& in) {
   engine::ServerTarget out;
   out.host = in.host();
@@ -21,7 +24,7 @@ engine::ServerTarget ToTarget(const proto::ServerTarget& in) {
   return out;
 }
 
-// nullopt-like: an empty alias marks a request that says nothing sensible.
+// False for an attachment that says nothing sensible.
 bool ToAttachment(const proto::Attachment& in, engine::Attachment* out) {
   using Kind = engine::Attachment::Kind;
   out->alias = in.alias();
@@ -89,7 +92,10 @@ grpc::Status ControlService::Assign(grpc::ServerContext* context, const proto::A
                 " of the control contract, this worker " + std::to_string(contract::kContractVersion) +
                 ": use images of one build."};
   }
-  if (request->lease_ms() == 0) return {StatusCode::INVALID_ARGUMENT, "The lease must be longer than 0 ms."};
+  if (request->lease_ms() == 0 || request->lease_ms() > kMaxLeaseMs) {
+    return {StatusCode::INVALID_ARGUMENT,
+            "The lease must be from 1 to " + std::to_string(kMaxLeaseMs) + " ms."};
+  }
   std::vector<engine::Attachment> attachments;
   for (const proto::Attachment& in : request->attachments()) {
     engine::Attachment attachment;

@@ -24,14 +24,18 @@ inline const std::string kTestToken(64, 'a');
 
 class Loopback {
  public:
-  // `engine` must outlive it. `hook` may add to the gRPC server.
-  explicit Loopback(engine::Engine& engine, std::function<void(void*)> hook = {})
+  // `hook` may add to the gRPC server; everything but the server is there when it runs.
+  using Hook = std::function<void(Loopback&, grpc::ServerBuilder&)>;
+
+  // `engine` must outlive it.
+  explicit Loopback(engine::Engine& engine, Hook hook = {})
       : runner_(engine, base::Clock::System()) {
     arrow::flight::FlightServerOptions options(*arrow::flight::Location::ForGrpcTcp("127.0.0.1", 0));
     options.middleware.emplace_back("worker-token", RequireWorkerToken(base::Sha256Hex(kTestToken)));
-    options.builder_hook = [hook = std::move(hook)](void* builder) {
-      ApplyServerLimits(*static_cast<grpc::ServerBuilder*>(builder));
-      if (hook) hook(builder);
+    options.builder_hook = [this, hook = std::move(hook)](void* raw) {
+      auto& builder = *static_cast<grpc::ServerBuilder*>(raw);
+      ApplyServerLimits(builder);
+      if (hook) hook(*this, builder);
     };
     const arrow::Status started = service_.Init(options);
     EXPECT_TRUE(started.ok()) << started.ToString();
