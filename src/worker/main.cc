@@ -54,14 +54,16 @@ std::optional<std::string> Required(const char* name) {
 }
 
 template <typename T>
-std::optional<T> Number(const char* name, T least) {
+std::optional<T> Number(const char* name, T least, T most) {
   const auto text = Required(name);
   if (!text) return std::nullopt;
   T value{};
   const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
-  if (error == std::errc() && end == text->data() + text->size() && value >= least) return value;
-  std::cerr << "pondpilot-worker: " << name << " is \"" << *text << "\"; allowed: a number of at least "
-            << least << ".\n";
+  if (error == std::errc() && end == text->data() + text->size() && value >= least && value <= most) {
+    return value;
+  }
+  std::cerr << "pondpilot-worker: " << name << " is \"" << *text << "\"; allowed: a number from " << least
+            << " to " << most << ".\n";
   return std::nullopt;
 }
 
@@ -69,8 +71,8 @@ std::optional<Settings> ReadSettings() {
   Settings settings;
   const auto id = Required(contract::kWorkerIdEnv);
   const auto token = Required(contract::kWorkerTokenSha256Env);
-  const auto memory = Number<uint64_t>(contract::kMemoryBytesEnv, 64 << 20);
-  const auto cores = Number<double>(contract::kCpuCoresEnv, 0.01);
+  const auto memory = Number<uint64_t>(contract::kMemoryBytesEnv, 64 << 20, 64ull << 40);
+  const auto cores = Number<double>(contract::kCpuCoresEnv, 0.01, 1024);
   if (!id || !token || !memory || !cores) return std::nullopt;
   if (token->size() != 64 || !base::FromHex(*token)) {
     std::cerr << "pondpilot-worker: " << contract::kWorkerTokenSha256Env
@@ -132,8 +134,8 @@ int Serve(const Settings& settings, const sigset_t& signals) {
   flight::CatalogDoor catalog(queries);
   flight::FlightService service(queries, catalog);
   control::Lease lease(clock, std::chrono::seconds(contract::kUnassignedSeconds));
-  control::ControlService control(
-      **engine, runner, lease, settings.token_sha256, [&] { service.StartServing(); });
+  control::ControlService control(**engine, runner, lease, settings.token_sha256,
+                                  [&] { service.StartServing(); });
 
   auto location = arrow::flight::Location::Parse("grpc://" + settings.listen);
   if (!location.ok()) {

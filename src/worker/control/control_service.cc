@@ -10,7 +10,7 @@ namespace {
 namespace proto = pondpilot::control::v1;
 using grpc::StatusCode;
 
-// A day: a longer lease is a mistake, and orphans would live that long.
+// A day. Orphans must end, whatever the proxy asks for.
 constexpr uint64_t kMaxLeaseMs = 24ull * 60 * 60 * 1000;
 
 engine::ServerTarget ToTarget(const proto::ServerTarget& in) {
@@ -93,8 +93,8 @@ grpc::Status ControlService::Assign(grpc::ServerContext* context, const proto::A
                 ": use images of one build."};
   }
   if (request->lease_ms() == 0 || request->lease_ms() > kMaxLeaseMs) {
-    return {StatusCode::INVALID_ARGUMENT,
-            "The lease must be from 1 to " + std::to_string(kMaxLeaseMs) + " ms."};
+    return {StatusCode::INVALID_ARGUMENT, "The lease is " + std::to_string(request->lease_ms()) +
+                                              " ms; allowed: 1 to " + std::to_string(kMaxLeaseMs) + "."};
   }
   std::vector<engine::Attachment> attachments;
   for (const proto::Attachment& in : request->attachments()) {
@@ -115,6 +115,7 @@ grpc::Status ControlService::Assign(grpc::ServerContext* context, const proto::A
     return {StatusCode::INTERNAL, states.error().message + " " + states.error().detail};
   }
   Report(*states, response);
+  lease_.Renew();  // attaching can take longer than a lease; nobody asks for the status meanwhile
   start_serving_();
   telemetry::Log(telemetry::Level::kInfo, "Worker assigned", {{"databases", states->size()}});
   return grpc::Status::OK;

@@ -35,7 +35,8 @@ using testing::HasSubstr;
 class ControlTest : public testing::Test {
  protected:
   template <typename Request, typename Response>
-  grpc::Status Call(grpc::Status (proto::Worker::Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+  grpc::Status Call(grpc::Status (proto::Worker::Stub::*method)(grpc::ClientContext*, const Request&,
+                                                                Response*),
                     const Request& request, Response* response,
                     const std::vector<std::string>& tokens = {kTestToken}) {
     grpc::ClientContext context;
@@ -43,7 +44,8 @@ class ControlTest : public testing::Test {
     for (const std::string& token : tokens) context.AddMetadata(contract::kWorkerTokenHeader, token);
     return ((*stub_).*method)(&context, request, response);
   }
-  grpc::Status Assign(const proto::AssignRequest& request, const std::vector<std::string>& tokens = {kTestToken}) {
+  grpc::Status Assign(const proto::AssignRequest& request,
+                      const std::vector<std::string>& tokens = {kTestToken}) {
     assigned_ = {};
     return Call(&proto::Worker::Stub::Assign, request, &assigned_, tokens);
   }
@@ -72,8 +74,8 @@ class ControlTest : public testing::Test {
                                         [&loopback] { loopback.service().StartServing(); });
                        builder.RegisterService(&*control_);
                      }};
-  std::unique_ptr<proto::Worker::Stub> stub_ = proto::Worker::NewStub(
-      grpc::CreateChannel(loopback_.address(), grpc::InsecureChannelCredentials()));
+  std::unique_ptr<proto::Worker::Stub> stub_ =
+      proto::Worker::NewStub(grpc::CreateChannel(loopback_.address(), grpc::InsecureChannelCredentials()));
   proto::AssignResponse assigned_;
 };
 
@@ -202,18 +204,16 @@ TEST_F(ControlTest, StatusTellsWhatRuns) {
   const auto client = loopback_.Connect();
   auto options = Loopback::AsProxy();
   options.timeout = arrow::flight::TimeoutDuration(2);
-  std::thread blocked([&] {
-    (void)client->GetFlightInfo(options, arrow::flight::FlightDescriptor::Command("block"));
-  });
+  std::thread blocked(
+      [&] { (void)client->GetFlightInfo(options, arrow::flight::FlightDescriptor::Command("block")); });
   EXPECT_TRUE(Eventually([&] { return Status().running_statements() == 1; }));
   EXPECT_EQ(Status().idle_ms(), 0u);
   EXPECT_EQ(Status().sessions(), 1u);
   blocked.join();  // its deadline ends it
   EXPECT_TRUE(Eventually([&] { return Status().running_statements() == 0; }));
-  ASSERT_TRUE(client
-                  ->GetFlightInfo(Loopback::AsProxy(),
-                                  arrow::flight::FlightDescriptor::Command("rows 1000000"))
-                  .ok());
+  ASSERT_TRUE(
+      client->GetFlightInfo(Loopback::AsProxy(), arrow::flight::FlightDescriptor::Command("rows 1000000"))
+          .ok());
   EXPECT_EQ(Status().open_streams(), 1u);
   ASSERT_TRUE(
       client->GetFlightInfo(Loopback::AsProxy("b"), arrow::flight::FlightDescriptor::Command("begin")).ok());
@@ -245,8 +245,8 @@ TEST_F(ControlTest, AWorkerThatNobodyAssignsExpires) {
 TEST_F(ControlTest, DrainRefusesNewStatementsAndLetsOpenResultsBeRead) {
   ASSERT_TRUE(Assign(Sensible()).ok());
   const auto client = loopback_.Connect();
-  const auto info = client->GetFlightInfo(Loopback::AsProxy(),
-                                          arrow::flight::FlightDescriptor::Command("rows 1000000"));
+  const auto info =
+      client->GetFlightInfo(Loopback::AsProxy(), arrow::flight::FlightDescriptor::Command("rows 1000000"));
   ASSERT_TRUE(info.ok()) << info.status().ToString();
   proto::DrainResponse response;
   ASSERT_TRUE(Call(&proto::Worker::Stub::Drain, proto::DrainRequest(), &response).ok());

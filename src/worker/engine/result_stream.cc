@@ -138,7 +138,10 @@ Result<std::shared_ptr<arrow::RecordBatch>> DuckDbStream::Next() {
     return batch;
   }
   if (!open()) return nullptr;
-  return Fetch();
+  auto batch = Fetch();
+  // What a driver says about a connection that was closed to end the call is not what happened to the caller.
+  if (!batch && cancelled_.load()) return Fail(ErrorCode::kCancelled, "The statement was cancelled.");
+  return batch;
 }
 
 }  // namespace pondpilot::worker::engine

@@ -19,13 +19,23 @@ constexpr std::string_view kSqlTypes = "type.googleapis.com/arrow.flight.protoco
 constexpr std::string_view kPlainTicket = "pondpilot:result:";
 
 // Every command of Flight SQL; those that SqlServer doesn't override are answered UNIMPLEMENTED by Arrow.
-constexpr std::array<std::string_view, 17> kCommands = {
-    "CommandGetSqlInfo",           "CommandGetXdbcTypeInfo",        "CommandGetCatalogs",
-    "CommandGetDbSchemas",         "CommandGetTables",              "CommandGetTableTypes",
-    "CommandGetPrimaryKeys",       "CommandGetExportedKeys",        "CommandGetImportedKeys",
-    "CommandGetCrossReference",    "CommandStatementQuery",         "CommandStatementSubstraitPlan",
-    "CommandStatementUpdate",      "CommandPreparedStatementQuery", "CommandPreparedStatementUpdate",
-    "CommandStatementIngest",      "TicketStatementQuery"};
+constexpr std::array<std::string_view, 17> kCommands = {"CommandGetSqlInfo",
+                                                        "CommandGetXdbcTypeInfo",
+                                                        "CommandGetCatalogs",
+                                                        "CommandGetDbSchemas",
+                                                        "CommandGetTables",
+                                                        "CommandGetTableTypes",
+                                                        "CommandGetPrimaryKeys",
+                                                        "CommandGetExportedKeys",
+                                                        "CommandGetImportedKeys",
+                                                        "CommandGetCrossReference",
+                                                        "CommandStatementQuery",
+                                                        "CommandStatementSubstraitPlan",
+                                                        "CommandStatementUpdate",
+                                                        "CommandPreparedStatementQuery",
+                                                        "CommandPreparedStatementUpdate",
+                                                        "CommandStatementIngest",
+                                                        "TicketStatementQuery"};
 
 // The name of the Flight SQL message that the bytes are; nullopt when they are none. SQL text can parse as a
 // protobuf by accident, so the type must be named as well.

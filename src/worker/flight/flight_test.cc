@@ -74,7 +74,8 @@ class FlightTest : public testing::Test {
     if ((*rows)->num_rows() != 1 || (*rows)->num_columns() != 1) return (*rows)->ToString();
     return (*(*rows)->column(0)->GetScalar(0))->ToString();
   }
-  static std::vector<std::string> Column(const std::shared_ptr<arrow::Table>& table, const std::string& name) {
+  static std::vector<std::string> Column(const std::shared_ptr<arrow::Table>& table,
+                                         const std::string& name) {
     std::vector<std::string> values;
     const auto column = table->GetColumnByName(name);
     for (int64_t i = 0; i < column->length(); ++i) values.push_back((*column->GetScalar(i))->ToString());
@@ -183,7 +184,8 @@ TEST_F(FlightTest, PathsAndUnknownCommands) {
   const auto unknown = InfoOf(fl::FlightDescriptor::Command(Any("CommandMakeCoffee")));
   EXPECT_TRUE(unknown.IsNotImplemented()) << unknown.ToString();
   EXPECT_THAT(unknown.message(), HasSubstr("CommandMakeCoffee"));
-  for (const char* command : {"CommandGetPrimaryKeys", "CommandGetXdbcTypeInfo", "CommandStatementSubstraitPlan"}) {
+  for (const char* command :
+       {"CommandGetPrimaryKeys", "CommandGetXdbcTypeInfo", "CommandStatementSubstraitPlan"}) {
     const auto status = InfoOf(fl::FlightDescriptor::Command(Any(command)));
     EXPECT_TRUE(status.IsNotImplemented()) << command << ": " << status.ToString();
   }
@@ -211,9 +213,9 @@ TEST_F(FlightTest, TicketsThatAreNone) {
     auto reader = client_->DoGet(Loopback::AsProxy(), fl::Ticket{ticket});
     return reader.ok() ? (*reader)->ToTable().status() : reader.status();
   };
-  for (const std::string& ticket : {std::string(), std::string("garbage"), std::string(70'000, '\xff'),
-                                    std::string("pondpilot:result:"), Any("TicketStatementQuery", "\xff"),
-                                    Any("CommandMakeCoffee")}) {
+  for (const std::string& ticket :
+       {std::string(), std::string("garbage"), std::string(70'000, '\xff'), std::string("pondpilot:result:"),
+        Any("TicketStatementQuery", "\xff"), Any("CommandMakeCoffee")}) {
     EXPECT_FALSE(get(ticket).ok()) << ticket.substr(0, 40);
   }
   const auto unknown = get("pondpilot:result:" + std::string(32, '0'));
@@ -318,7 +320,8 @@ TEST_F(FlightTest, APreparedQueryRunsAgainAndAgain) {
 TEST_F(FlightTest, PreparingAChangeDoesNotRunIt) {
   const auto options = Loopback::AsProxy();
   ASSERT_TRUE(Sql("CREATE TEMP TABLE target(a INT)").ok());
-  for (const char* sql : {"INSERT INTO target VALUES (1)", "WITH x AS (SELECT 1) INSERT INTO target FROM x"}) {
+  for (const char* sql :
+       {"INSERT INTO target VALUES (1)", "WITH x AS (SELECT 1) INSERT INTO target FROM x"}) {
     auto prepared = sql_.Prepare(options, sql);
     ASSERT_TRUE(prepared.ok()) << sql << ": " << prepared.status().ToString();
     EXPECT_EQ((*prepared)->dataset_schema()->num_fields(), 0) << sql;
@@ -346,8 +349,9 @@ TEST_F(FlightTest, GetSchemaRunsNothing) {
   ASSERT_TRUE(schema.ok()) << schema.status().ToString();
   EXPECT_EQ((*(*schema)->GetSchema(&memo))->field_names(), (std::vector<std::string>{"a", "b"}));
   ASSERT_TRUE(Sql("CREATE TEMP TABLE looked_at(a INT)").ok());
-  EXPECT_TRUE(
-      client_->GetSchema(options, fl::FlightDescriptor::Command("INSERT INTO looked_at VALUES (1)")).status().IsInvalid());
+  EXPECT_TRUE(client_->GetSchema(options, fl::FlightDescriptor::Command("INSERT INTO looked_at VALUES (1)"))
+                  .status()
+                  .IsInvalid());
   EXPECT_EQ(Value(Sql("SELECT count(*) FROM looked_at")), "0");
 }
 
@@ -357,8 +361,7 @@ TEST_F(FlightTest, TablesAndTheirSchemas) {
   const auto options = Loopback::AsProxy();
   ASSERT_TRUE(Raw("CREATE TABLE meta_t(a INT, b VARCHAR); CREATE VIEW meta_v AS SELECT 1 AS c").ok());
   const std::string pattern = "meta%";
-  const auto tables =
-      Answer(sql_.GetTables(options, nullptr, nullptr, &pattern, true, nullptr));
+  const auto tables = Answer(sql_.GetTables(options, nullptr, nullptr, &pattern, true, nullptr));
   ASSERT_TRUE(tables.ok()) << tables.status().ToString();
   EXPECT_TRUE((*tables)->schema()->Equals(*fl::sql::SqlSchema::GetTablesSchemaWithIncludedSchema(), true));
   EXPECT_THAT(Column(*tables, "table_name"), ElementsAre("meta_t", "meta_v"));
@@ -389,7 +392,8 @@ TEST_F(FlightTest, CatalogsSchemasTypesAndServerFacts) {
   const auto all = Answer(sql_.GetSqlInfo(options, std::vector<int>{}));
   ASSERT_TRUE(all.ok()) << all.status().ToString();
   EXPECT_GT((*all)->num_rows(), 5);
-  const auto one = Answer(sql_.GetSqlInfo(options, std::vector<int>{fl::sql::SqlInfoOptions::FLIGHT_SQL_SERVER_NAME}));
+  const auto one =
+      Answer(sql_.GetSqlInfo(options, std::vector<int>{fl::sql::SqlInfoOptions::FLIGHT_SQL_SERVER_NAME}));
   ASSERT_TRUE(one.ok()) << one.status().ToString();
   EXPECT_EQ((*one)->num_rows(), 1);
 }

@@ -28,8 +28,7 @@ class Loopback {
   using Hook = std::function<void(Loopback&, grpc::ServerBuilder&)>;
 
   // `engine` must outlive it.
-  explicit Loopback(engine::Engine& engine, Hook hook = {})
-      : runner_(engine, base::Clock::System()) {
+  explicit Loopback(engine::Engine& engine, Hook hook = {}) : runner_(engine, base::Clock::System()) {
     arrow::flight::FlightServerOptions options(*arrow::flight::Location::ForGrpcTcp("127.0.0.1", 0));
     options.middleware.emplace_back("worker-token", RequireWorkerToken(base::Sha256Hex(kTestToken)));
     options.builder_hook = [this, hook = std::move(hook)](void* raw) {

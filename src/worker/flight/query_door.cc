@@ -60,7 +60,7 @@ class WatchedStream final : public fl::FlightDataStream {
 }  // namespace
 
 arrow::Result<std::shared_ptr<session::OpenResult>> QueryDoor::Execute(const fl::ServerCallContext& context,
-                                                                        const std::string& sql) {
+                                                                       const std::string& sql) {
   if (sql.size() > kMaxSqlBytes) return TooLong(sql);
   auto stream = runner_.Execute(CallerOf(context), sql);
   if (!stream) return ToArrowStatus(stream.error());
@@ -105,8 +105,9 @@ bool QueryDoor::IsChange(const fl::ServerCallContext& context, const std::string
 
 // A subquery's columns are renamed where two have one name; DESCRIBE knows the names that the client will
 // see.
-arrow::Result<std::shared_ptr<arrow::Schema>> QueryDoor::WithOwnNames(
-    const fl::ServerCallContext& context, const std::string& sql, std::shared_ptr<arrow::Schema> schema) {
+arrow::Result<std::shared_ptr<arrow::Schema>> QueryDoor::WithOwnNames(const fl::ServerCallContext& context,
+                                                                      const std::string& sql,
+                                                                      std::shared_ptr<arrow::Schema> schema) {
   auto described = runner_.Execute(CallerOf(context), "DESCRIBE " + sql);
   if (!described) return schema;  // SHOW and DESCRIBE themselves, whose columns have names of their own
   arrow::FieldVector fields;
@@ -114,9 +115,11 @@ arrow::Result<std::shared_ptr<arrow::Schema>> QueryDoor::WithOwnNames(
     auto batch = (*described)->Next();
     if (!batch) return ToArrowStatus(batch.error());
     if (!*batch) break;
-    const auto names = std::dynamic_pointer_cast<arrow::StringArray>((*batch)->GetColumnByName("column_name"));
+    const auto names =
+        std::dynamic_pointer_cast<arrow::StringArray>((*batch)->GetColumnByName("column_name"));
     if (names == nullptr) return schema;
-    for (int64_t row = 0; row < names->length() && std::cmp_less(fields.size(), schema->num_fields()); ++row) {
+    for (int64_t row = 0; row < names->length() && std::cmp_less(fields.size(), schema->num_fields());
+         ++row) {
       fields.push_back(schema->field(static_cast<int>(fields.size()))->WithName(names->GetString(row)));
     }
   }

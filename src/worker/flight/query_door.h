@@ -46,8 +46,8 @@ class QueryDoor {
   arrow::Result<int64_t> Update(const arrow::flight::ServerCallContext& context, const std::string& sql);
 
   // Runs the statement; the stream is the caller's.
-  arrow::Result<std::shared_ptr<session::OpenResult>> Execute(
-      const arrow::flight::ServerCallContext& context, const std::string& sql);
+  arrow::Result<std::shared_ptr<session::OpenResult>> Execute(const arrow::flight::ServerCallContext& context,
+                                                              const std::string& sql);
 
   // Texts of prepared statements. Prepare refuses parameters, which are not supported yet; its schema is
   // Describe's.

@@ -9,7 +9,8 @@ namespace pondpilot::worker::flight {
 namespace {
 
 bool IsLetter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || static_cast<unsigned char>(c) >= 0x80;
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+         static_cast<unsigned char>(c) >= 0x80;
 }
 bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 bool IsBlank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
@@ -95,7 +96,8 @@ StatementText LookAt(std::string_view sql) {
     } else if (IsLetter(c)) {
       at = AfterWord(sql, at);
       if (starts && text.statements == 1) text.first_word = base::ToLowerAscii(sql.substr(from, at - from));
-    } else if (const std::string_view tag = c == '$' ? DollarTag(sql, at) : std::string_view(); !tag.empty()) {
+    } else if (const std::string_view tag = c == '$' ? DollarTag(sql, at) : std::string_view();
+               !tag.empty()) {
       const size_t close = sql.find(tag, at + tag.size());
       at = close == std::string_view::npos ? sql.size() : close + tag.size();
     } else if (c == '?' || (c == '$' && AfterWord(sql, at + 1) > at + 1)) {

@@ -36,13 +36,16 @@ TEST(StatementText, FirstWordAndFirstStatement) {
 }
 
 TEST(StatementText, SurvivesTextsThatBreakOff) {
-  for (const char* sql : {"'", "\"", "E'\\", "/*", "--", "$", "$a$", "$a", "?", "SELECT 'a", "/* /* */"}) (void)LookAt(sql);
+  for (const char* sql : {"'", "\"", "E'\\", "/*", "--", "$", "$a$", "$a", "?", "SELECT 'a", "/* /* */"})
+    (void)LookAt(sql);
 }
 
 TEST(StatementText, WhatMayBeAQuery) {
-  for (const char* sql : {"SELECT 1", "with a as (select 1) from a;", "FROM t", "VALUES (1)", "(SELECT 1)", "SHOW TABLES"})
+  for (const char* sql :
+       {"SELECT 1", "with a as (select 1) from a;", "FROM t", "VALUES (1)", "(SELECT 1)", "SHOW TABLES"})
     EXPECT_TRUE(MayBeQuery(LookAt(sql))) << sql;
-  for (const char* sql : {"", "INSERT INTO t VALUES (1)", "SELECT 1; SELECT 2", "CREATE TABLE t(a int)", "SET x = 1"})
+  for (const char* sql :
+       {"", "INSERT INTO t VALUES (1)", "SELECT 1; SELECT 2", "CREATE TABLE t(a int)", "SET x = 1"})
     EXPECT_FALSE(MayBeQuery(LookAt(sql))) << sql;
 }
 

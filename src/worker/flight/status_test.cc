@@ -27,7 +27,8 @@ class Failing final : public arrow::flight::FlightServerBase {
 TEST(Status, EachCodeIsTheGrpcStatusThatBelongsToIt) {
   Failing server;
   ASSERT_TRUE(
-      server.Init(arrow::flight::FlightServerOptions(*arrow::flight::Location::ForGrpcTcp("127.0.0.1", 0))).ok());
+      server.Init(arrow::flight::FlightServerOptions(*arrow::flight::Location::ForGrpcTcp("127.0.0.1", 0)))
+          .ok());
   std::thread thread([&] { (void)server.Serve(); });
   using enum grpc::StatusCode;
   const std::pair<ErrorCode, grpc::StatusCode> kCases[] = {
@@ -51,7 +52,8 @@ TEST(Status, EachCodeIsTheGrpcStatusThatBelongsToIt) {
                                 std::to_string(static_cast<int>(code)));
     EXPECT_EQ(answer.status.error_code(), expected)
         << base::ToString(code) << ": " << answer.status.error_message();
-    EXPECT_EQ(answer.status.error_message().find("inside"), std::string::npos) << answer.status.error_message();
+    EXPECT_EQ(answer.status.error_message().find("inside"), std::string::npos)
+        << answer.status.error_message();
     EXPECT_NE(answer.status.error_message().find("What to do."), std::string::npos)
         << answer.status.error_message();
   }

@@ -18,6 +18,7 @@
 // exactly.
 //
 //   rows N       N rows of one BIGINT column "n", in batches of kBatchRows
+//   wide N       N rows of one VARCHAR column "s" of 1000 bytes
 //   break N      the same, but the read after N rows fails
 //   block        runs until it is interrupted
 //   stall        a result whose first rows never come, until it is cancelled
@@ -54,8 +55,8 @@ inline constexpr std::chrono::milliseconds kFakePatience{20'000};
 
 class FakeStream final : public engine::ResultStream {
  public:
-  FakeStream(std::string column, int64_t rows, bool breaks, bool stalls, std::atomic<int>& open)
-      : schema_(arrow::schema({arrow::field(std::move(column), arrow::int64())})),
+  FakeStream(const std::string& column, int64_t rows, bool breaks, bool stalls, std::atomic<int>& open)
+      : schema_(arrow::schema({arrow::field(column, column == "s" ? arrow::utf8() : arrow::int64())})),
         rows_(rows),
         breaks_(breaks),
         stalls_(stalls),
@@ -76,6 +77,17 @@ class FakeStream final : public engine::ResultStream {
       ended_ = true;
       if (breaks_) return base::Fail(base::ErrorCode::kInvalidArgument, "Conversion Error: boom");
       return nullptr;
+    }
+    if (schema_->field(0)->type()->id() == arrow::Type::STRING) {
+      const int64_t wide = std::min<int64_t>(rows_ - sent_, engine::kBatchRows);
+      arrow::StringBuilder builder;
+      for (int64_t i = 0; i < wide; ++i) {
+        std::string text = std::to_string(sent_ + i);
+        text.resize(1000, 'x');
+        (void)builder.Append(text);
+      }
+      sent_ += wide;
+      return arrow::RecordBatch::Make(schema_, wide, {*builder.Finish()});
     }
     const int64_t count = std::min<int64_t>(rows_ - sent_, engine::kBatchRows);
     arrow::Int64Builder builder;
@@ -195,8 +207,11 @@ inline base::Result<std::unique_ptr<engine::ResultStream>> FakeConnection::Execu
   if (word == "begin") in_transaction_ = true;
   if (word == "commit") in_transaction_ = false;
   const bool change = word == "count" || word == "INSERT";
-  auto stream = std::make_unique<FakeStream>(change ? "Count" : "n", change ? 1 : number, word == "break",
-                                             word == "stall", engine_.open_streams);
+  auto stream = std::make_unique<FakeStream>(change           ? "Count"
+                                             : word == "wide" ? "s"
+                                                              : "n",
+                                             change ? 1 : number, word == "break", word == "stall",
+                                             engine_.open_streams);
   stream->value = number;
   return stream;
 }

@@ -3,6 +3,7 @@
 #include <arrow/record_batch.h>
 #include <arrow/util/byte_size.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace pondpilot::worker::session {
@@ -43,6 +44,26 @@ Result<void> OpenResult::Prefetch() {
 }
 
 Result<std::shared_ptr<arrow::RecordBatch>> OpenResult::Next() {
+  if (large_ == nullptr) {
+    auto batch = NextWhole();
+    if (!batch || *batch == nullptr) return batch;
+    const int64_t rows = (*batch)->num_rows();
+    const uint64_t bytes = Bytes(**batch);
+    if (bytes <= kMaxBatchBytes || rows < 2) return batch;
+    large_ = std::move(*batch);
+    large_next_row_ = 0;
+    piece_rows_ = std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(rows) * (kMaxBatchBytes / 2) /
+                                                            static_cast<double>(bytes)));
+    // Whole bytes of the validity bitmaps need no shifting.
+    if (piece_rows_ > 64) piece_rows_ -= piece_rows_ % 64;
+  }
+  auto piece = large_->Slice(large_next_row_, piece_rows_);
+  large_next_row_ += piece_rows_;
+  if (large_next_row_ >= large_->num_rows()) large_.reset();
+  return piece;
+}
+
+Result<std::shared_ptr<arrow::RecordBatch>> OpenResult::NextWhole() {
   if (waiting_.empty()) return Fetch();
   std::shared_ptr<arrow::RecordBatch> batch = std::move(waiting_.front());
   waiting_.pop_front();

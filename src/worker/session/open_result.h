@@ -14,6 +14,9 @@ namespace pondpilot::worker::session {
 // A result that is being read, with the connection it comes from. The connection is given back as soon as the
 // result no longer needs it; destroying the result before its end stops the statement. One thread at a time,
 // except Cancel.
+//
+// The engine's batches have a number of rows; here they get a bound in bytes as well, because each becomes
+// one message that the proxy and the client hold as a whole. A single row larger than that stays whole.
 class OpenResult final : public engine::ResultStream {
  public:
   // `activity` must outlive the result.
@@ -23,6 +26,9 @@ class OpenResult final : public engine::ResultStream {
   // Fetches the first rows, and finds out whether they are all: then the connection is free again although
   // nobody has read the result yet. Most results are that small, and an error in them shows now.
   base::Result<void> Prefetch();
+  // A larger batch is cut into pieces of about half of this.
+  static constexpr uint64_t kMaxBatchBytes = 8 << 20;
+
   // Bytes of rows that were fetched ahead and not read.
   uint64_t waiting_bytes() const { return waiting_bytes_; }
 
@@ -33,12 +39,16 @@ class OpenResult final : public engine::ResultStream {
 
  private:
   base::Result<std::shared_ptr<arrow::RecordBatch>> Fetch();
+  base::Result<std::shared_ptr<arrow::RecordBatch>> NextWhole();
 
   Activity& activity_;
   std::optional<ConnectionLease> lease_;
   std::unique_ptr<engine::ResultStream> inner_;
   std::deque<std::shared_ptr<arrow::RecordBatch>> waiting_;
   uint64_t waiting_bytes_ = 0;
+  std::shared_ptr<arrow::RecordBatch> large_;  // being cut
+  int64_t large_next_row_ = 0;
+  int64_t piece_rows_ = 0;
 };
 
 }  // namespace pondpilot::worker::session

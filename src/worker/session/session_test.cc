@@ -80,6 +80,25 @@ TEST_F(SessionTest, ExactlyFullBatchesEndAsTheyShould) {
   EXPECT_EQ(Rows(*Run("rows 131072")), 131072);
 }
 
+TEST_F(SessionTest, BatchesHaveABoundInBytes) {
+  const auto result = Run("wide 70000");  // about 66 MB in two batches
+  int64_t rows = 0;
+  int64_t largest = 0;
+  for (;;) {
+    const auto batch = result->Next();
+    ASSERT_TRUE(batch);
+    if (*batch == nullptr) break;
+    ASSERT_TRUE((*batch)->ValidateFull().ok());
+    const auto& text = static_cast<const arrow::StringArray&>(*(*batch)->column(0));
+    EXPECT_TRUE(text.GetView(0).starts_with(std::to_string(rows) + "x")) << "none lost, none twice";
+    largest = std::max(largest, (*batch)->num_rows());
+    rows += (*batch)->num_rows();
+  }
+  EXPECT_EQ(rows, 70'000);
+  EXPECT_LE(largest * 1000, static_cast<int64_t>(OpenResult::kMaxBatchBytes));
+  EXPECT_GE(largest * 1000, static_cast<int64_t>(OpenResult::kMaxBatchBytes / 4)) << "and are no crumbs";
+}
+
 TEST_F(SessionTest, StatementsOverlapOnConnectionsOfTheirOwn) {
   const auto first = Run("rows 1000000");
   const auto second = Run("rows 1000000");
