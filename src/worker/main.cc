@@ -1,6 +1,5 @@
 #include <arrow/flight/server.h>
 #include <arrow/memory_pool.h>
-#include <grpcpp/resource_quota.h>
 #include <grpcpp/server_builder.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -21,6 +20,7 @@
 #include "worker/control/control_service.h"
 #include "worker/engine/engine.h"
 #include "worker/flight/flight_service.h"
+#include "worker/flight/server_limits.h"
 #include "worker/flight/worker_token.h"
 #include "worker/session/statement_runner.h"
 
@@ -34,9 +34,6 @@ constexpr int kExitOk = 0;
 constexpr int kExitConfiguration = 2;
 constexpr int kExitEnvironment = 3;
 
-// Threads of the synchronous server: one per call under way, and calls that only wait cost one as well.
-constexpr int kMaxServerThreads = 128;
-constexpr int kMaxMetadataBytes = 512 << 10;
 // Statements that run when SIGTERM comes may go on for this long.
 constexpr std::chrono::seconds kStopGrace(5);
 
@@ -57,14 +54,16 @@ std::optional<std::string> Required(const char* name) {
 }
 
 template <typename T>
-std::optional<T> Number(const char* name, T least) {
+std::optional<T> Number(const char* name, T least, T most) {
   const auto text = Required(name);
   if (!text) return std::nullopt;
   T value{};
   const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
-  if (error == std::errc() && end == text->data() + text->size() && value >= least) return value;
-  std::cerr << "pondpilot-worker: " << name << " is \"" << *text << "\"; allowed: a number of at least "
-            << least << ".\n";
+  if (error == std::errc() && end == text->data() + text->size() && value >= least && value <= most) {
+    return value;
+  }
+  std::cerr << "pondpilot-worker: " << name << " is \"" << *text << "\"; allowed: a number from " << least
+            << " to " << most << ".\n";
   return std::nullopt;
 }
 
@@ -72,8 +71,8 @@ std::optional<Settings> ReadSettings() {
   Settings settings;
   const auto id = Required(contract::kWorkerIdEnv);
   const auto token = Required(contract::kWorkerTokenSha256Env);
-  const auto memory = Number<uint64_t>(contract::kMemoryBytesEnv, 64 << 20);
-  const auto cores = Number<double>(contract::kCpuCoresEnv, 0.01);
+  const auto memory = Number<uint64_t>(contract::kMemoryBytesEnv, 64 << 20, 64ull << 40);
+  const auto cores = Number<double>(contract::kCpuCoresEnv, 0.01, 1024);
   if (!id || !token || !memory || !cores) return std::nullopt;
   if (token->size() != 64 || !base::FromHex(*token)) {
     std::cerr << "pondpilot-worker: " << contract::kWorkerTokenSha256Env
@@ -107,12 +106,15 @@ void TuneAllocator() {
   ::setenv("ARROW_DEFAULT_MEMORY_POOL", "system", 1);  // NOLINT(concurrency-mt-unsafe): before threads start
 }
 
-// Waits for SIGTERM or for the end of the lease; says which it was.
-const char* AwaitEnd(const sigset_t& signals, const control::Lease& lease) {
+// Waits for SIGTERM, for the end of the lease, or, once the proxy has asked the worker to end, for the end of
+// the last statement; says which it was.
+const char* AwaitEnd(const sigset_t& signals, const control::Lease& lease,
+                     const session::StatementRunner& runner) {
   for (;;) {
-    const timespec second{1, 0};
-    if (sigtimedwait(&signals, nullptr, &second) > 0) return "signal";
+    const timespec pause{0, 200'000'000};
+    if (sigtimedwait(&signals, nullptr, &pause) > 0) return "signal";
     if (lease.Expired()) return "lease_expired";
+    if (runner.draining() && runner.activity().AwaitNone(std::chrono::milliseconds(0))) return "drained";
   }
 }
 
@@ -132,8 +134,8 @@ int Serve(const Settings& settings, const sigset_t& signals) {
   flight::CatalogDoor catalog(queries);
   flight::FlightService service(queries, catalog);
   control::Lease lease(clock, std::chrono::seconds(contract::kUnassignedSeconds));
-  control::ControlService control(
-      **engine, runner, lease, settings.token_sha256, [&] { service.StartServing(); }, [] {});
+  control::ControlService control(**engine, runner, lease, settings.token_sha256,
+                                  [&] { service.StartServing(); });
 
   auto location = arrow::flight::Location::Parse("grpc://" + settings.listen);
   if (!location.ok()) {
@@ -145,13 +147,7 @@ int Serve(const Settings& settings, const sigset_t& signals) {
   options.middleware.emplace_back("worker-token", flight::RequireWorkerToken(settings.token_sha256));
   options.builder_hook = [&](void* raw) {
     auto* builder = static_cast<grpc::ServerBuilder*>(raw);
-    grpc::ResourceQuota quota("worker");
-    quota.SetMaxThreads(kMaxServerThreads);
-    builder->SetResourceQuota(quota);
-    builder->SetMaxReceiveMessageSize(-1);
-    builder->SetMaxSendMessageSize(-1);
-    builder->AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
-    builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    flight::ApplyServerLimits(*builder);
     builder->RegisterService(&control);
   };
   if (const auto started = service.Init(options); !started.ok()) {
@@ -161,7 +157,7 @@ int Serve(const Settings& settings, const sigset_t& signals) {
   }
   std::thread server([&] { (void)service.Serve(); });
   Log(Level::kInfo, "Worker ready", {{"worker_id", settings.worker_id}, {"listen", settings.listen}});
-  const char* reason = AwaitEnd(signals, lease);
+  const char* reason = AwaitEnd(signals, lease, runner);
   Log(Level::kInfo, "Worker stopping", {{"reason", reason}});
   runner.Drain();
   const auto deadline = std::chrono::system_clock::now() + kStopGrace;

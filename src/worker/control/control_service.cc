@@ -24,7 +24,7 @@ engine::ServerTarget ToTarget(const proto::ServerTarget& in) {
   return out;
 }
 
-// nullopt-like: an empty alias marks a request that says nothing sensible.
+// False for an attachment that says nothing sensible.
 bool ToAttachment(const proto::Attachment& in, engine::Attachment* out) {
   using Kind = engine::Attachment::Kind;
   out->alias = in.alias();
@@ -67,14 +67,12 @@ void Report(const std::vector<engine::AttachmentState>& states, Response* respon
 }  // namespace
 
 ControlService::ControlService(engine::Engine& engine, session::StatementRunner& runner, Lease& lease,
-                               std::string token_sha256, std::function<void()> start_serving,
-                               std::function<void()> drain)
+                               std::string token_sha256, std::function<void()> start_serving)
     : engine_(engine),
       runner_(runner),
       lease_(lease),
       token_sha256_(std::move(token_sha256)),
-      start_serving_(std::move(start_serving)),
-      drain_(std::move(drain)) {}
+      start_serving_(std::move(start_serving)) {}
 
 grpc::Status ControlService::CheckToken(const grpc::ServerContext& context) const {
   const auto [first, last] = context.client_metadata().equal_range(contract::kWorkerTokenHeader);
@@ -143,7 +141,6 @@ grpc::Status ControlService::Drain(grpc::ServerContext* context, const proto::Dr
                                    proto::DrainResponse*) {
   if (grpc::Status checked = CheckToken(*context); !checked.ok()) return checked;
   runner_.Drain();
-  drain_();
   return grpc::Status::OK;
 }
 

@@ -15,10 +15,9 @@ namespace pondpilot::worker::control {
 // token.
 class ControlService final : public pondpilot::control::v1::Worker::Service {
  public:
-  // Everything must outlive the service. `start_serving` runs once, when the worker has become a user's;
-  // `drain` at each Drain call.
+  // Everything must outlive the service. `start_serving` runs once, when the worker has become a user's.
   ControlService(engine::Engine& engine, session::StatementRunner& runner, Lease& lease,
-                 std::string token_sha256, std::function<void()> start_serving, std::function<void()> drain);
+                 std::string token_sha256, std::function<void()> start_serving);
 
   grpc::Status Assign(grpc::ServerContext* context, const pondpilot::control::v1::AssignRequest* request,
                       pondpilot::control::v1::AssignResponse* response) override;
@@ -35,7 +34,6 @@ class ControlService final : public pondpilot::control::v1::Worker::Service {
   Lease& lease_;
   const std::string token_sha256_;
   const std::function<void()> start_serving_;
-  const std::function<void()> drain_;
   std::mutex mutex_;
   bool assigned_ = false;
 };

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "worker/flight/status.h"
+
 namespace pondpilot::worker::flight {
 namespace {
 
@@ -54,7 +56,7 @@ arrow::Result<CatalogDoor::Rows> CatalogDoor::Query(const fl::ServerCallContext&
   Rows rows;
   for (;;) {
     auto batch = stream->Next();
-    if (!batch) return arrow::Status::UnknownError(batch.error().message);
+    if (!batch) return ToArrowStatus(batch.error());
     if (!*batch) return rows;
     for (int64_t r = 0; r < (*batch)->num_rows(); ++r) {
       std::vector<std::string>& row = rows.emplace_back();
@@ -92,8 +94,8 @@ arrow::Result<std::shared_ptr<arrow::RecordBatch>> CatalogDoor::DbSchemas(
   for (const std::string& name : names) {
     const auto found =
         Query(context,
-              "SELECT database_name, schema_name FROM duckdb_schemas() WHERE NOT internal AND "
-              "database_name = " +
+              "SELECT database_name, schema_name FROM duckdb_schemas() WHERE (NOT internal OR schema_name = "
+              "'main') AND database_name = " +
                   Literal(name) + Like("schema_name", command.db_schema_filter_pattern) + " ORDER BY 2");
     if (found.ok()) rows.insert(rows.end(), found->begin(), found->end());
   }

@@ -2,6 +2,11 @@
 
 #include <google/protobuf/any.pb.h>
 
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "base/text.h"
 #include "worker/flight/status.h"
 
 namespace pondpilot::worker::flight {
@@ -13,11 +18,39 @@ constexpr std::string_view kSqlTypes = "type.googleapis.com/arrow.flight.protoco
 // Our tickets for results of plain SQL; no serialised protobuf message begins like this.
 constexpr std::string_view kPlainTicket = "pondpilot:result:";
 
-// Is it a Flight SQL message? SQL text can parse as a protobuf by accident, so the type must be named as
-// well.
-bool IsFlightSql(const std::string& command) {
+// Every command of Flight SQL; those that SqlServer doesn't override are answered UNIMPLEMENTED by Arrow.
+constexpr std::array<std::string_view, 17> kCommands = {"CommandGetSqlInfo",
+                                                        "CommandGetXdbcTypeInfo",
+                                                        "CommandGetCatalogs",
+                                                        "CommandGetDbSchemas",
+                                                        "CommandGetTables",
+                                                        "CommandGetTableTypes",
+                                                        "CommandGetPrimaryKeys",
+                                                        "CommandGetExportedKeys",
+                                                        "CommandGetImportedKeys",
+                                                        "CommandGetCrossReference",
+                                                        "CommandStatementQuery",
+                                                        "CommandStatementSubstraitPlan",
+                                                        "CommandStatementUpdate",
+                                                        "CommandPreparedStatementQuery",
+                                                        "CommandPreparedStatementUpdate",
+                                                        "CommandStatementIngest",
+                                                        "TicketStatementQuery"};
+
+// The name of the Flight SQL message that the bytes are; nullopt when they are none. SQL text can parse as a
+// protobuf by accident, so the type must be named as well.
+std::optional<std::string> FlightSqlName(const std::string& bytes) {
   google::protobuf::Any any;
-  return any.ParseFromString(command) && std::string_view(any.type_url()).starts_with(kSqlTypes);
+  if (!any.ParseFromString(bytes) || !std::string_view(any.type_url()).starts_with(kSqlTypes)) {
+    return std::nullopt;
+  }
+  return any.type_url().substr(kSqlTypes.size());
+}
+
+arrow::Status CheckKnown(const std::string& name) {
+  if (std::ranges::find(kCommands, name) != kCommands.end()) return arrow::Status::OK();
+  return arrow::Status::NotImplemented("Flight SQL's ", base::IsUtf8(name) ? name.substr(0, 100) : "message",
+                                       " is not known to this server.");
 }
 
 arrow::Status CheckCommand(const fl::FlightDescriptor& descriptor) {
@@ -37,7 +70,10 @@ arrow::Status FlightService::GetFlightInfo(const Context& context, const Descrip
                                            std::unique_ptr<fl::FlightInfo>* info) {
   ARROW_RETURN_NOT_OK(CheckServing());
   ARROW_RETURN_NOT_OK(CheckCommand(descriptor));
-  if (IsFlightSql(descriptor.cmd)) return sql_.GetFlightInfo(context, descriptor, info);
+  if (const auto name = FlightSqlName(descriptor.cmd)) {
+    ARROW_RETURN_NOT_OK(CheckKnown(*name));
+    return sql_.GetFlightInfo(context, descriptor, info);
+  }
   return queries_
       .GetInfo(context, descriptor.cmd, descriptor,
                [](const std::string& handle) -> arrow::Result<std::string> {
@@ -50,7 +86,10 @@ arrow::Status FlightService::GetSchema(const Context& context, const Descriptor&
                                        std::unique_ptr<fl::SchemaResult>* schema) {
   ARROW_RETURN_NOT_OK(CheckServing());
   ARROW_RETURN_NOT_OK(CheckCommand(descriptor));
-  if (IsFlightSql(descriptor.cmd)) return sql_.GetSchema(context, descriptor, schema);
+  if (const auto name = FlightSqlName(descriptor.cmd)) {
+    ARROW_RETURN_NOT_OK(CheckKnown(*name));
+    return sql_.GetSchema(context, descriptor, schema);
+  }
   return queries_.GetSchema(context, descriptor.cmd).Value(schema);
 }
 
@@ -60,7 +99,10 @@ arrow::Status FlightService::DoGet(const Context& context, const fl::Ticket& tic
   if (ticket.ticket.starts_with(kPlainTicket)) {
     return queries_.Get(context, ticket.ticket.substr(kPlainTicket.size())).Value(stream);
   }
-  if (IsFlightSql(ticket.ticket)) return sql_.DoGet(context, ticket, stream);
+  if (const auto name = FlightSqlName(ticket.ticket)) {
+    ARROW_RETURN_NOT_OK(CheckKnown(*name));
+    return sql_.DoGet(context, ticket, stream);
+  }
   return arrow::Status::Invalid(
       "The ticket is none of this server's. Use the one that GetFlightInfo has returned.");
 }
@@ -69,7 +111,10 @@ arrow::Status FlightService::DoPut(const Context& context, std::unique_ptr<fl::F
                                    std::unique_ptr<fl::FlightMetadataWriter> writer) {
   ARROW_RETURN_NOT_OK(CheckServing());
   ARROW_RETURN_NOT_OK(CheckCommand(reader->descriptor()));
-  if (IsFlightSql(reader->descriptor().cmd)) return sql_.DoPut(context, std::move(reader), std::move(writer));
+  if (const auto name = FlightSqlName(reader->descriptor().cmd)) {
+    ARROW_RETURN_NOT_OK(CheckKnown(*name));
+    return sql_.DoPut(context, std::move(reader), std::move(writer));
+  }
   return arrow::Status::NotImplemented(
       "DoPut takes Flight SQL commands only; send plain SQL to GetFlightInfo.");
 }

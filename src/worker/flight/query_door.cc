@@ -4,10 +4,13 @@
 #include <arrow/type.h>
 
 #include <chrono>
+#include <utility>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "contract/names.h"
 #include "worker/flight/result_reader.h"
+#include "worker/flight/statement_text.h"
 #include "worker/flight/status.h"
 
 namespace pondpilot::worker::flight {
@@ -27,6 +30,11 @@ session::Caller CallerOf(const fl::ServerCallContext& context) {
   caller.gone = [&context] { return context.is_cancelled(); };
   caller.deadline = base::Clock::System().Now() + kConnectionWait;
   return caller;
+}
+
+arrow::Status TooLong(const std::string& sql) {
+  return arrow::Status::Invalid("The SQL text has ", sql.size(), " bytes; ", QueryDoor::kMaxSqlBytes,
+                                " are allowed. Load the data in parts.");
 }
 
 // A stream of record batches during which a client that goes away stops the statement.
@@ -52,11 +60,8 @@ class WatchedStream final : public fl::FlightDataStream {
 }  // namespace
 
 arrow::Result<std::shared_ptr<session::OpenResult>> QueryDoor::Execute(const fl::ServerCallContext& context,
-                                                                        const std::string& sql) {
-  if (sql.size() > kMaxSqlBytes) {
-    return arrow::Status::Invalid("The SQL text has ", sql.size(), " bytes; ", kMaxSqlBytes,
-                                  " are allowed. Load data by ingest or in parts.");
-  }
+                                                                       const std::string& sql) {
+  if (sql.size() > kMaxSqlBytes) return TooLong(sql);
   auto stream = runner_.Execute(CallerOf(context), sql);
   if (!stream) return ToArrowStatus(stream.error());
   return std::move(*stream);
@@ -74,10 +79,99 @@ arrow::Result<std::unique_ptr<fl::FlightInfo>> QueryDoor::GetInfo(
   return std::make_unique<fl::FlightInfo>(std::move(info));
 }
 
+arrow::Result<std::shared_ptr<arrow::Schema>> QueryDoor::Describe(const fl::ServerCallContext& context,
+                                                                  const std::string& sql) {
+  if (sql.size() > kMaxSqlBytes) return TooLong(sql);
+  if (!base::IsUtf8(sql)) return arrow::Status::Invalid("The SQL text is not valid UTF-8.");
+  const StatementText text = LookAt(sql);
+  if (text.statements == 0)
+    return arrow::Status::Invalid("The SQL text is empty. Send a statement, for example SELECT 42.");
+  if (!MayBeQuery(text)) return nullptr;
+  // As a subquery it can't be anything but a query, and LIMIT 0 keeps it from computing. The line break ends
+  // a comment.
+  const std::string inner(text.first);
+  auto stream = runner_.Execute(CallerOf(context), "SELECT * FROM (" + inner + "\n) LIMIT 0");
+  if (!stream) {
+    if (text.first_word == "with" && IsChange(context, inner)) return nullptr;
+    return ToArrowStatus(stream.error());
+  }
+  return WithOwnNames(context, inner, (*stream)->schema());
+}
+
+// WITH … INSERT and the like: EXPLAIN plans it and runs nothing, the subquery did not even parse.
+bool QueryDoor::IsChange(const fl::ServerCallContext& context, const std::string& sql) {
+  return runner_.Execute(CallerOf(context), "EXPLAIN " + sql).has_value();
+}
+
+// A subquery's columns are renamed where two have one name; DESCRIBE knows the names that the client will
+// see.
+arrow::Result<std::shared_ptr<arrow::Schema>> QueryDoor::WithOwnNames(const fl::ServerCallContext& context,
+                                                                      const std::string& sql,
+                                                                      std::shared_ptr<arrow::Schema> schema) {
+  auto described = runner_.Execute(CallerOf(context), "DESCRIBE " + sql);
+  if (!described) return schema;  // SHOW and DESCRIBE themselves, whose columns have names of their own
+  arrow::FieldVector fields;
+  for (;;) {
+    auto batch = (*described)->Next();
+    if (!batch) return ToArrowStatus(batch.error());
+    if (!*batch) break;
+    const auto names =
+        std::dynamic_pointer_cast<arrow::StringArray>((*batch)->GetColumnByName("column_name"));
+    if (names == nullptr) return schema;
+    for (int64_t row = 0; row < names->length() && std::cmp_less(fields.size(), schema->num_fields());
+         ++row) {
+      fields.push_back(schema->field(static_cast<int>(fields.size()))->WithName(names->GetString(row)));
+    }
+  }
+  if (std::cmp_not_equal(fields.size(), schema->num_fields())) return schema;
+  return arrow::schema(std::move(fields), schema->metadata());
+}
+
 arrow::Result<std::unique_ptr<fl::SchemaResult>> QueryDoor::GetSchema(const fl::ServerCallContext& context,
                                                                       const std::string& sql) {
+  ARROW_ASSIGN_OR_RAISE(const auto schema, Describe(context, sql));
+  if (schema == nullptr) {
+    return arrow::Status::Invalid(
+        "The schema of this text is known only when it runs, which GetSchema does not do: it is not one "
+        "query. Use GetFlightInfo.");
+  }
+  return fl::SchemaResult::Make(*schema);
+}
+
+arrow::Result<QueryDoor::Prepared> QueryDoor::Prepare(const fl::ServerCallContext& context,
+                                                      const std::string& sql) {
+  if (LookAt(sql).has_parameters) {
+    return arrow::Status::NotImplemented(
+        "Statements with parameters are not supported yet. Write the values into the SQL text.");
+  }
+  Prepared prepared;
+  ARROW_ASSIGN_OR_RAISE(prepared.schema, Describe(context, sql));
+  // What changes something has no rows to a client; a client sends it as an update for that reason.
+  if (prepared.schema == nullptr) prepared.schema = arrow::schema({});
+  prepared.handle = runner_.prepared().Put(sql);
+  return prepared;
+}
+
+arrow::Result<std::string> QueryDoor::PreparedText(const std::string& handle) {
+  auto text = runner_.prepared().Get(handle);
+  if (!text) return ToArrowStatus(text.error());
+  return std::move(*text);
+}
+
+arrow::Status QueryDoor::ClosePrepared(const std::string& handle) {
+  const auto closed = runner_.prepared().Close(handle);
+  return closed ? arrow::Status::OK() : ToArrowStatus(closed.error());
+}
+
+bool QueryDoor::CloseSession(const fl::ServerCallContext& context) {
+  return runner_.sessions().Close(CallerOf(context).connection_name);
+}
+
+arrow::Result<std::unique_ptr<fl::FlightDataStream>> QueryDoor::Run(const fl::ServerCallContext& context,
+                                                                    const std::string& sql) {
   ARROW_ASSIGN_OR_RAISE(auto stream, Execute(context, sql));
-  return fl::SchemaResult::Make(*stream->schema());
+  return std::make_unique<WatchedStream>(std::make_shared<ResultReader>(std::move(stream)), runner_.watch(),
+                                         context);
 }
 
 arrow::Result<std::unique_ptr<fl::FlightDataStream>> QueryDoor::Get(const fl::ServerCallContext& context,

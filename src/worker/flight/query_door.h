@@ -2,6 +2,7 @@
 
 #include <arrow/flight/server.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -24,7 +25,12 @@ class QueryDoor {
       const arrow::flight::FlightDescriptor& descriptor,
       const std::function<arrow::Result<std::string>(const std::string&)>& make_ticket);
 
-  // The statement's schema; its rows are not read.
+  // The schema of a query, which is planned and not run. Null for a text that isn't one query: what changes
+  // something, several statements. A query that can't be planned is DuckDB's error.
+  arrow::Result<std::shared_ptr<arrow::Schema>> Describe(const arrow::flight::ServerCallContext& context,
+                                                         const std::string& sql);
+
+  // The same for GetSchema: Invalid for a text that isn't one query.
   arrow::Result<std::unique_ptr<arrow::flight::SchemaResult>> GetSchema(
       const arrow::flight::ServerCallContext& context, const std::string& sql);
 
@@ -32,14 +38,36 @@ class QueryDoor {
   arrow::Result<std::unique_ptr<arrow::flight::FlightDataStream>> Get(
       const arrow::flight::ServerCallContext& context, const std::string& handle);
 
+  // Runs the statement and gives its rows.
+  arrow::Result<std::unique_ptr<arrow::flight::FlightDataStream>> Run(
+      const arrow::flight::ServerCallContext& context, const std::string& sql);
+
   // Runs the statement to its end and gives the number of rows it changed, or -1 when it says none.
   arrow::Result<int64_t> Update(const arrow::flight::ServerCallContext& context, const std::string& sql);
 
   // Runs the statement; the stream is the caller's.
-  arrow::Result<std::shared_ptr<session::OpenResult>> Execute(
-      const arrow::flight::ServerCallContext& context, const std::string& sql);
+  arrow::Result<std::shared_ptr<session::OpenResult>> Execute(const arrow::flight::ServerCallContext& context,
+                                                              const std::string& sql);
+
+  // Texts of prepared statements. Prepare refuses parameters, which are not supported yet; its schema is
+  // Describe's.
+  struct Prepared {
+    std::string handle;
+    std::shared_ptr<arrow::Schema> schema;
+  };
+  arrow::Result<Prepared> Prepare(const arrow::flight::ServerCallContext& context, const std::string& sql);
+  arrow::Result<std::string> PreparedText(const std::string& handle);
+  arrow::Status ClosePrepared(const std::string& handle);
+
+  // Ends the caller's session. False when it had none.
+  bool CloseSession(const arrow::flight::ServerCallContext& context);
 
  private:
+  bool IsChange(const arrow::flight::ServerCallContext& context, const std::string& sql);
+  arrow::Result<std::shared_ptr<arrow::Schema>> WithOwnNames(const arrow::flight::ServerCallContext& context,
+                                                             const std::string& sql,
+                                                             std::shared_ptr<arrow::Schema> schema);
+
   session::StatementRunner& runner_;
 };
 

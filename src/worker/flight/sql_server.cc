@@ -1,5 +1,9 @@
 #include "worker/flight/sql_server.h"
 
+#include <arrow/type.h>
+
+#include <utility>
+
 #include "worker/flight/sql_info.h"
 
 namespace pondpilot::worker::flight {
@@ -27,6 +31,14 @@ arrow::Status NoTransactions(const std::string& transaction_id) {
   return arrow::Status::NotImplemented(
       "Transactions by handle are not supported: send BEGIN, COMMIT and ROLLBACK as statements of one "
       "connection.");
+}
+
+// Rows sent along with a prepared statement are values for its parameters; there can be none.
+arrow::Status NoParameters(fl::FlightMessageReader& reader) {
+  const auto schema = reader.GetSchema();
+  if (!schema.ok() || (*schema)->num_fields() == 0) return arrow::Status::OK();  // some clients send none
+  return arrow::Status::NotImplemented(
+      "Statements with parameters are not supported yet. Write the values into the SQL text.");
 }
 
 }  // namespace
@@ -57,6 +69,53 @@ arrow::Result<int64_t> SqlServer::DoPutCommandStatementUpdate(const Context& con
                                                               const sql::StatementUpdate& command) {
   ARROW_RETURN_NOT_OK(NoTransactions(command.transaction_id));
   return queries_.Update(context, command.query);
+}
+
+arrow::Result<sql::ActionCreatePreparedStatementResult> SqlServer::CreatePreparedStatement(
+    const Context& context, const sql::ActionCreatePreparedStatementRequest& request) {
+  ARROW_RETURN_NOT_OK(NoTransactions(request.transaction_id));
+  ARROW_ASSIGN_OR_RAISE(auto prepared, queries_.Prepare(context, request.query));
+  return sql::ActionCreatePreparedStatementResult{std::move(prepared.schema), arrow::schema({}),
+                                                  std::move(prepared.handle)};
+}
+
+arrow::Status SqlServer::ClosePreparedStatement(const Context&,
+                                                const sql::ActionClosePreparedStatementRequest& request) {
+  return queries_.ClosePrepared(request.prepared_statement_handle);
+}
+
+arrow::Result<SqlServer::Info> SqlServer::GetFlightInfoPreparedStatement(
+    const Context& context, const sql::PreparedStatementQuery& command, const Descriptor& descriptor) {
+  ARROW_ASSIGN_OR_RAISE(const std::string text, queries_.PreparedText(command.prepared_statement_handle));
+  return queries_.GetInfo(context, text, descriptor, sql::CreateStatementQueryTicket);
+}
+
+arrow::Result<std::unique_ptr<fl::SchemaResult>> SqlServer::GetSchemaPreparedStatement(
+    const Context& context, const sql::PreparedStatementQuery& command, const Descriptor&) {
+  ARROW_ASSIGN_OR_RAISE(const std::string text, queries_.PreparedText(command.prepared_statement_handle));
+  return queries_.GetSchema(context, text);
+}
+
+arrow::Result<SqlServer::Stream> SqlServer::DoGetPreparedStatement(
+    const Context& context, const sql::PreparedStatementQuery& command) {
+  ARROW_ASSIGN_OR_RAISE(const std::string text, queries_.PreparedText(command.prepared_statement_handle));
+  return queries_.Run(context, text);
+}
+
+arrow::Status SqlServer::DoPutPreparedStatementQuery(const Context&,
+                                                     const sql::PreparedStatementQuery& command,
+                                                     fl::FlightMessageReader* reader,
+                                                     fl::FlightMetadataWriter*) {
+  ARROW_RETURN_NOT_OK(queries_.PreparedText(command.prepared_statement_handle).status());
+  return NoParameters(*reader);
+}
+
+arrow::Result<int64_t> SqlServer::DoPutPreparedStatementUpdate(const Context& context,
+                                                               const sql::PreparedStatementUpdate& command,
+                                                               fl::FlightMessageReader* reader) {
+  ARROW_ASSIGN_OR_RAISE(const std::string text, queries_.PreparedText(command.prepared_statement_handle));
+  ARROW_RETURN_NOT_OK(NoParameters(*reader));
+  return queries_.Update(context, text);
 }
 
 arrow::Result<SqlServer::Info> SqlServer::GetFlightInfoSqlInfo(const Context&, const sql::GetSqlInfo&,
@@ -104,9 +163,10 @@ arrow::Result<SqlServer::Stream> SqlServer::DoGetTableTypes(const Context&) {
   return OneBatch(catalog_.TableTypes());
 }
 
-arrow::Result<fl::CloseSessionResult> SqlServer::CloseSession(const Context&,
+arrow::Result<fl::CloseSessionResult> SqlServer::CloseSession(const Context& context,
                                                               const fl::CloseSessionRequest&) {
-  // Sessions follow the client's connection and end with it.
+  // Also when it had none: the client wants it gone.
+  queries_.CloseSession(context);
   return fl::CloseSessionResult{fl::CloseSessionStatus::kClosed};
 }
 

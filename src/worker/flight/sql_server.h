@@ -29,6 +29,28 @@ class SqlServer final : public arrow::flight::sql::FlightSqlServerBase {
   arrow::Result<int64_t> DoPutCommandStatementUpdate(
       const Context& context, const arrow::flight::sql::StatementUpdate& command) override;
 
+  arrow::Result<arrow::flight::sql::ActionCreatePreparedStatementResult> CreatePreparedStatement(
+      const Context& context,
+      const arrow::flight::sql::ActionCreatePreparedStatementRequest& request) override;
+  arrow::Status ClosePreparedStatement(
+      const Context& context,
+      const arrow::flight::sql::ActionClosePreparedStatementRequest& request) override;
+  arrow::Result<Info> GetFlightInfoPreparedStatement(
+      const Context& context, const arrow::flight::sql::PreparedStatementQuery& command,
+      const Descriptor& descriptor) override;
+  arrow::Result<std::unique_ptr<arrow::flight::SchemaResult>> GetSchemaPreparedStatement(
+      const Context& context, const arrow::flight::sql::PreparedStatementQuery& command,
+      const Descriptor& descriptor) override;
+  arrow::Result<Stream> DoGetPreparedStatement(
+      const Context& context, const arrow::flight::sql::PreparedStatementQuery& command) override;
+  arrow::Status DoPutPreparedStatementQuery(const Context& context,
+                                            const arrow::flight::sql::PreparedStatementQuery& command,
+                                            arrow::flight::FlightMessageReader* reader,
+                                            arrow::flight::FlightMetadataWriter* writer) override;
+  arrow::Result<int64_t> DoPutPreparedStatementUpdate(
+      const Context& context, const arrow::flight::sql::PreparedStatementUpdate& command,
+      arrow::flight::FlightMessageReader* reader) override;
+
   arrow::Result<Info> GetFlightInfoSqlInfo(const Context& context,
                                            const arrow::flight::sql::GetSqlInfo& command,
                                            const Descriptor& descriptor) override;

@@ -15,6 +15,8 @@ class TokenCheck final : public arrow::flight::ServerMiddlewareFactory {
 
   arrow::Status StartCall(const arrow::flight::CallInfo&, const arrow::flight::ServerCallContext& context,
                           std::shared_ptr<arrow::flight::ServerMiddleware>*) override {
+    // On every answer, so that the proxy can tell one that the worker gave from a connection that broke.
+    context.AddTrailer(kAnswerTrailer, "1");
     const auto [first, last] = context.incoming_headers().equal_range(contract::kWorkerTokenHeader);
     if (first != last && std::next(first) == last && IsWorkerToken(first->second, token_sha256_)) {
       return arrow::Status::OK();

@@ -8,6 +8,10 @@
 
 namespace pondpilot::worker::flight {
 
+// The trailer on everything that the worker answers itself. An UNAVAILABLE without any trailer is a broken
+// connection to the proxy.
+inline constexpr char kAnswerTrailer[] = "x-pondpilot-worker";
+
 // Does `token` have the digest that this worker was started with? Constant time.
 bool IsWorkerToken(std::string_view token, const std::string& token_sha256);
 

@@ -38,6 +38,7 @@ class StatementRunner {
   TicketStore& tickets() { return tickets_; }
   CallWatch& watch() { return watch_; }
   Activity& activity() { return activity_; }
+  const Activity& activity() const { return activity_; }
   SessionRegistry& sessions() { return sessions_; }
   PreparedStore& prepared() { return prepared_; }
 

@@ -1,0 +1,413 @@
+// The worker's Flight server over a real connection, on a real engine.
+#include <arrow/api.h>
+#include <arrow/flight/api.h>
+#include <arrow/flight/sql/client.h>
+#include <arrow/flight/sql/server.h>
+#include <gmock/gmock.h>
+#include <google/protobuf/any.pb.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "worker/flight/loopback.h"
+#include "worker/flight/raw_call.h"
+#include "worker/session/eventually.h"
+
+namespace pondpilot::worker::flight {
+namespace {
+
+namespace fl = arrow::flight;
+using session::Eventually;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr char kEndless[] =
+    "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range + b.range = -1";
+
+class FlightTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    std::string folder = (std::filesystem::temp_directory_path() / "pondpilot-flight-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+    folder_ = folder;
+    auto opened = engine::Engine::Open({512ull << 20, 2, folder_});
+    ASSERT_TRUE(opened) << opened.error().message << opened.error().detail;
+    engine_ = std::move(*opened);
+    const auto locked = engine_->AttachAndLockDown({}, {});
+    ASSERT_TRUE(locked) << locked.error().message << locked.error().detail;
+  }
+  static void TearDownTestSuite() {
+    engine_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+
+  void SetUp() override { server_.service().StartServing(); }
+
+  using Rows = arrow::Result<std::shared_ptr<arrow::Table>>;
+
+  Rows Read(const fl::FlightInfo& info, const fl::FlightCallOptions& options) {
+    EXPECT_EQ(info.endpoints().size(), 1u);
+    EXPECT_TRUE(info.endpoints()[0].locations.empty());
+    EXPECT_EQ(info.total_records(), -1);
+    EXPECT_EQ(info.total_bytes(), -1);
+    arrow::ipc::DictionaryMemo memo;
+    ARROW_ASSIGN_OR_RAISE(const auto promised, info.GetSchema(&memo));
+    ARROW_ASSIGN_OR_RAISE(auto reader, client_->DoGet(options, info.endpoints()[0].ticket));
+    ARROW_ASSIGN_OR_RAISE(auto table, reader->ToTable());
+    EXPECT_TRUE(table->schema()->Equals(*promised, true)) << promised->ToString();
+    return table;
+  }
+  Rows Raw(const std::string& sql, const std::string& connection = "a") {
+    const auto options = Loopback::AsProxy(connection);
+    ARROW_ASSIGN_OR_RAISE(const auto info,
+                          client_->GetFlightInfo(options, fl::FlightDescriptor::Command(sql)));
+    return Read(*info, options);
+  }
+  Rows Sql(const std::string& sql, const std::string& connection = "a") {
+    const auto options = Loopback::AsProxy(connection);
+    ARROW_ASSIGN_OR_RAISE(const auto info, sql_.Execute(options, sql));
+    return Read(*info, options);
+  }
+  // The one value of a result, as text; the error's text when there is one.
+  static std::string Value(const Rows& rows) {
+    if (!rows.ok()) return rows.status().ToString();
+    if ((*rows)->num_rows() != 1 || (*rows)->num_columns() != 1) return (*rows)->ToString();
+    return (*(*rows)->column(0)->GetScalar(0))->ToString();
+  }
+  static std::vector<std::string> Column(const std::shared_ptr<arrow::Table>& table,
+                                         const std::string& name) {
+    std::vector<std::string> values;
+    const auto column = table->GetColumnByName(name);
+    for (int64_t i = 0; i < column->length(); ++i) values.push_back((*column->GetScalar(i))->ToString());
+    return values;
+  }
+  // Reads the answer of a Flight SQL question.
+  Rows Answer(const arrow::Result<std::unique_ptr<fl::FlightInfo>>& info) {
+    ARROW_RETURN_NOT_OK(info.status());
+    return Read(**info, Loopback::AsProxy());
+  }
+  static std::string Any(const std::string& type, const std::string& value = "") {
+    google::protobuf::Any any;
+    any.set_type_url("type.googleapis.com/arrow.flight.protocol.sql." + type);
+    any.set_value(value);
+    return any.SerializeAsString();
+  }
+  arrow::Status InfoOf(const fl::FlightDescriptor& descriptor) {
+    return client_->GetFlightInfo(Loopback::AsProxy(), descriptor).status();
+  }
+
+  inline static std::string folder_;
+  inline static std::unique_ptr<engine::Engine> engine_;
+  Loopback server_{*engine_};
+  std::shared_ptr<fl::FlightClient> client_ = server_.Connect();
+  fl::sql::FlightSqlClient sql_{client_};
+};
+
+fl::FlightStatusCode CodeOf(const arrow::Status& status) {
+  const auto detail = fl::FlightStatusDetail::UnwrapStatus(status);
+  return detail ? detail->code() : fl::FlightStatusCode::Failed;
+}
+
+TEST_F(FlightTest, AnswersPlainSqlAndFlightSql) {
+  EXPECT_EQ(Value(Raw("SELECT 42")), "42");
+  EXPECT_EQ(Value(Sql("SELECT 42")), "42");
+}
+
+TEST_F(FlightTest, OfSeveralStatementsTheLastAnswers) {
+  EXPECT_EQ(Value(Raw("CREATE TEMP TABLE several AS SELECT 1 AS a; INSERT INTO several VALUES (6); "
+                      "SELECT sum(a)::INT FROM several;")),
+            "7");
+}
+
+TEST_F(FlightTest, ResultsOfManyBatchesArriveWhole) {
+  const auto rows = Raw("SELECT range AS n FROM range(1000000)");
+  ASSERT_TRUE(rows.ok()) << rows.status().ToString();
+  EXPECT_EQ((*rows)->num_rows(), 1'000'000);
+  EXPECT_EQ((*(*rows)->column(0)->GetScalar(999'999))->ToString(), "999999");
+}
+
+TEST_F(FlightTest, AResultWithoutRowsHasItsSchema) {
+  const auto rows = Sql("SELECT 1 AS a, 'x' AS b WHERE false");
+  ASSERT_TRUE(rows.ok()) << rows.status().ToString();
+  EXPECT_EQ((*rows)->num_rows(), 0);
+  EXPECT_EQ((*rows)->schema()->field_names(), (std::vector<std::string>{"a", "b"}));
+}
+
+TEST_F(FlightTest, UpdatesSayHowManyRowsChanged) {
+  const auto options = Loopback::AsProxy();
+  ASSERT_TRUE(Sql("CREATE TEMP TABLE changed(a INT)").ok());
+  EXPECT_EQ(sql_.ExecuteUpdate(options, "INSERT INTO changed VALUES (1), (2), (3)").ValueOr(-99), 3);
+  EXPECT_EQ(sql_.ExecuteUpdate(options, "DELETE FROM changed WHERE a < 3").ValueOr(-99), 2);
+  EXPECT_EQ(Value(Sql("SELECT count(*) FROM changed")), "1");
+}
+
+TEST_F(FlightTest, StateFollowsTheConnection) {
+  ASSERT_TRUE(Raw("CREATE TEMP TABLE mine AS SELECT 5 AS a", "one").ok());
+  EXPECT_EQ(Value(Raw("SELECT a FROM mine", "one")), "5");
+  EXPECT_THAT(Value(Raw("SELECT a FROM mine", "two")), HasSubstr("mine"));
+  ASSERT_TRUE(sql_.CloseSession(Loopback::AsProxy("one"), {}).ok());
+  EXPECT_THAT(Value(Raw("SELECT a FROM mine", "one")), HasSubstr("does not exist"));
+}
+
+// ---- Bad input
+
+TEST_F(FlightTest, ErrorsAreDuckDbsOwn) {
+  const auto status = Raw("SELECT no_such_column FROM range(3)").status();
+  EXPECT_TRUE(status.IsInvalid()) << status.ToString();
+  EXPECT_THAT(status.message(), HasSubstr("no_such_column"));
+}
+
+TEST_F(FlightTest, TextsThatAreNoSql) {
+  for (const char* sql : {"", " \n", "-- only a comment", ";"}) {
+    for (const auto& status : {Raw(sql).status(), Sql(sql).status()}) {
+      EXPECT_TRUE(status.IsInvalid()) << '"' << sql << "\": " << status.ToString();
+    }
+  }
+  const auto status = Raw("SELECT '\xff\xfe'").status();
+  EXPECT_TRUE(status.IsInvalid()) << status.ToString();
+  EXPECT_THAT(status.message(), HasSubstr("UTF-8"));
+  // Flight SQL carries text: protobuf refuses other bytes on the way in.
+  EXPECT_FALSE(Sql("SELECT '\xff\xfe'").ok());
+}
+
+TEST_F(FlightTest, ALongTextRunsAndATooLongOneIsRefused) {
+  const std::string three_mb = "SELECT length('" + std::string(3 << 20, 'x') + "')";
+  EXPECT_EQ(Value(Raw(three_mb)), std::to_string(3 << 20));
+  EXPECT_EQ(Value(Sql(three_mb)), std::to_string(3 << 20));
+  const auto status = Raw("SELECT '" + std::string(QueryDoor::kMaxSqlBytes, 'x') + "'").status();
+  EXPECT_TRUE(status.IsInvalid()) << status.ToString();
+  EXPECT_THAT(status.message(), HasSubstr("16777216"));
+}
+
+TEST_F(FlightTest, PathsAndUnknownCommands) {
+  EXPECT_THAT(InfoOf(fl::FlightDescriptor::Path({"a", "b"})).message(), HasSubstr("for_command"));
+  const auto unknown = InfoOf(fl::FlightDescriptor::Command(Any("CommandMakeCoffee")));
+  EXPECT_TRUE(unknown.IsNotImplemented()) << unknown.ToString();
+  EXPECT_THAT(unknown.message(), HasSubstr("CommandMakeCoffee"));
+  for (const char* command :
+       {"CommandGetPrimaryKeys", "CommandGetXdbcTypeInfo", "CommandStatementSubstraitPlan"}) {
+    const auto status = InfoOf(fl::FlightDescriptor::Command(Any(command)));
+    EXPECT_TRUE(status.IsNotImplemented()) << command << ": " << status.ToString();
+  }
+  // A known name with a body that is none.
+  EXPECT_FALSE(InfoOf(fl::FlightDescriptor::Command(Any("CommandStatementQuery", "\xff\xff\xff"))).ok());
+  // Another protobuf is SQL text like any other bytes.
+  google::protobuf::Any other;
+  other.set_type_url("type.googleapis.com/other.Thing");
+  EXPECT_TRUE(InfoOf(fl::FlightDescriptor::Command(other.SerializeAsString())).IsInvalid());
+}
+
+TEST_F(FlightTest, ActionsThatAreNotThere) {
+  const auto run = [&](const fl::Action& action) {
+    auto results = client_->DoAction(Loopback::AsProxy(), action);
+    if (!results.ok()) return results.status();
+    return (*results)->Next().status();
+  };
+  for (const char* type : {"BeginTransaction", "BeginSavepoint", "MakeCoffee", ""})
+    EXPECT_FALSE(run({type, arrow::Buffer::FromString("")}).ok()) << type;
+  EXPECT_EQ(Value(Raw("SELECT 1")), "1");
+}
+
+TEST_F(FlightTest, TicketsThatAreNone) {
+  const auto get = [&](const std::string& ticket) {
+    auto reader = client_->DoGet(Loopback::AsProxy(), fl::Ticket{ticket});
+    return reader.ok() ? (*reader)->ToTable().status() : reader.status();
+  };
+  for (const std::string& ticket :
+       {std::string(), std::string("garbage"), std::string(70'000, '\xff'), std::string("pondpilot:result:"),
+        Any("TicketStatementQuery", "\xff"), Any("CommandMakeCoffee")}) {
+    EXPECT_FALSE(get(ticket).ok()) << ticket.substr(0, 40);
+  }
+  const auto unknown = get("pondpilot:result:" + std::string(32, '0'));
+  EXPECT_TRUE(unknown.IsKeyError()) << unknown.ToString();
+  EXPECT_THAT(unknown.message(), HasSubstr("Run the query again"));
+}
+
+TEST_F(FlightTest, ATicketWorksOnce) {
+  const auto options = Loopback::AsProxy();
+  const auto info = client_->GetFlightInfo(options, fl::FlightDescriptor::Command("SELECT 42"));
+  ASSERT_TRUE(info.ok());
+  EXPECT_TRUE(Read(**info, options).ok());
+  const auto again = Read(**info, options).status();
+  EXPECT_TRUE(again.IsKeyError()) << again.ToString();
+}
+
+// ---- The worker's token
+
+TEST_F(FlightTest, AnswersItsOwnProxyOnly) {
+  auto none = Loopback::AsProxy();
+  none.headers.clear();
+  auto twice = Loopback::AsProxy();
+  twice.headers.emplace_back(contract::kWorkerTokenHeader, kTestToken);
+  for (const auto& options : {none, twice, Loopback::AsProxy("a", "wrong"), Loopback::AsProxy("a", ""),
+                              Loopback::AsProxy("a", base::Sha256Hex(kTestToken))}) {
+    const auto status = client_->GetFlightInfo(options, fl::FlightDescriptor::Command("SELECT 42")).status();
+    EXPECT_EQ(CodeOf(status), fl::FlightStatusCode::Unauthenticated) << status.ToString();
+    auto results = client_->DoAction(options, {"CloseSession", arrow::Buffer::FromString("")});
+    EXPECT_EQ(CodeOf(results.ok() ? (*results)->Next().status() : results.status()),
+              fl::FlightStatusCode::Unauthenticated);
+    EXPECT_FALSE(client_->ListActions(options).ok());
+    EXPECT_FALSE(client_->ListFlights(options, {}).ok());
+    auto reader = client_->DoGet(options, fl::Ticket{"pondpilot:result:0"});
+    EXPECT_EQ(CodeOf(reader.ok() ? (*reader)->ToTable().status() : reader.status()),
+              fl::FlightStatusCode::Unauthenticated);
+  }
+  EXPECT_EQ(server_.runner().sessions().Count().sessions, 0u);
+}
+
+// The proxy takes an UNAVAILABLE without trailers as a broken connection.
+TEST_F(FlightTest, EveryErrorCarriesATrailer) {
+  Loopback unassigned(*engine_);
+  for (const char* method : {"GetFlightInfo", "GetSchema", "PollFlightInfo"}) {
+    const auto refused = RawCall(server_.address(), "", method, "SELECT nothing");
+    EXPECT_EQ(refused.status.error_code(), grpc::StatusCode::UNAUTHENTICATED) << method;
+    EXPECT_GE(refused.trailers, 1u) << method;
+    const auto bad = RawCall(server_.address(), kTestToken, method, "SELECT nothing");
+    EXPECT_FALSE(bad.status.ok()) << method;
+    EXPECT_GE(bad.trailers, 1u) << method;
+    const auto early = RawCall(unassigned.address(), kTestToken, method, "SELECT nothing");
+    EXPECT_FALSE(early.status.ok()) << method;
+    EXPECT_GE(early.trailers, 1u) << method;
+  }
+  const auto early = RawCall(unassigned.address(), kTestToken, "GetFlightInfo", "SELECT 42");
+  EXPECT_EQ(early.status.error_code(), grpc::StatusCode::UNAVAILABLE) << early.status.error_message();
+}
+
+// ---- Clients that go away
+
+TEST_F(FlightTest, ADeadlineStopsTheStatement) {
+  auto options = Loopback::AsProxy();
+  options.timeout = fl::TimeoutDuration(0.3);
+  const auto status = client_->GetFlightInfo(options, fl::FlightDescriptor::Command(kEndless)).status();
+  EXPECT_EQ(CodeOf(status), fl::FlightStatusCode::TimedOut) << status.ToString();
+  EXPECT_TRUE(Eventually([&] { return server_.runner().activity().Get().running_statements == 0; }));
+  EXPECT_EQ(Value(Raw("SELECT 42")), "42");
+}
+
+TEST_F(FlightTest, AReaderThatLeavesStopsTheStream) {
+  const auto options = Loopback::AsProxy();
+  const auto info = client_->GetFlightInfo(
+      options, fl::FlightDescriptor::Command("SELECT range, repeat('x', 100) FROM range(1000000000)"));
+  ASSERT_TRUE(info.ok()) << info.status().ToString();
+  auto reader = client_->DoGet(options, (*info)->endpoints()[0].ticket);
+  ASSERT_TRUE(reader.ok());
+  ASSERT_TRUE((*reader)->Next().ok());
+  EXPECT_EQ(server_.runner().activity().Get().open_streams, 1u);
+  (*reader)->Cancel();
+  EXPECT_TRUE(Eventually([&] { return server_.runner().activity().Get().open_streams == 0; }));
+  EXPECT_EQ(Value(Raw("SELECT 42")), "42");
+}
+
+// ---- Prepared statements
+
+TEST_F(FlightTest, APreparedQueryRunsAgainAndAgain) {
+  const auto options = Loopback::AsProxy();
+  auto prepared = sql_.Prepare(options, "SELECT 1 AS a, 2 AS a, 'x' AS b -- the end");
+  ASSERT_TRUE(prepared.ok()) << prepared.status().ToString();
+  EXPECT_EQ((*prepared)->dataset_schema()->field_names(), (std::vector<std::string>{"a", "a", "b"}));
+  EXPECT_EQ((*prepared)->parameter_schema()->num_fields(), 0);
+  for (int i = 0; i < 2; ++i) {
+    const auto info = (*prepared)->Execute(options);
+    ASSERT_TRUE(info.ok()) << info.status().ToString();
+    const auto rows = Read(**info, options);
+    ASSERT_TRUE(rows.ok()) << rows.status().ToString();
+    EXPECT_TRUE((*rows)->schema()->Equals(*(*prepared)->dataset_schema())) << (*rows)->schema()->ToString();
+  }
+  EXPECT_TRUE((*prepared)->Close(options).ok());
+  EXPECT_FALSE((*prepared)->Execute(options).ok());
+}
+
+TEST_F(FlightTest, PreparingAChangeDoesNotRunIt) {
+  const auto options = Loopback::AsProxy();
+  ASSERT_TRUE(Sql("CREATE TEMP TABLE target(a INT)").ok());
+  for (const char* sql :
+       {"INSERT INTO target VALUES (1)", "WITH x AS (SELECT 1) INSERT INTO target FROM x"}) {
+    auto prepared = sql_.Prepare(options, sql);
+    ASSERT_TRUE(prepared.ok()) << sql << ": " << prepared.status().ToString();
+    EXPECT_EQ((*prepared)->dataset_schema()->num_fields(), 0) << sql;
+    EXPECT_EQ(Value(Sql("SELECT count(*) FROM target")), "0") << sql;
+    EXPECT_EQ((*prepared)->ExecuteUpdate(options).ValueOr(-99), 1) << sql;
+    EXPECT_EQ(Value(Sql("SELECT count(*) FROM target")), "1") << sql;
+    ASSERT_TRUE(Sql("DELETE FROM target").ok());
+    EXPECT_TRUE((*prepared)->Close(options).ok());
+  }
+}
+
+TEST_F(FlightTest, WhatCanNotBePrepared) {
+  const auto options = Loopback::AsProxy();
+  const auto parameters = sql_.Prepare(options, "SELECT ?").status();
+  EXPECT_TRUE(parameters.IsNotImplemented()) << parameters.ToString();
+  EXPECT_THAT(parameters.message(), HasSubstr("parameters"));
+  EXPECT_THAT(sql_.Prepare(options, "SELECT nothing_here").status().message(), HasSubstr("nothing_here"));
+  EXPECT_FALSE(sql_.Prepare(options, "").ok());
+}
+
+TEST_F(FlightTest, GetSchemaRunsNothing) {
+  const auto options = Loopback::AsProxy();
+  arrow::ipc::DictionaryMemo memo;
+  const auto schema = client_->GetSchema(options, fl::FlightDescriptor::Command("SELECT 1 AS a, 'x' AS b"));
+  ASSERT_TRUE(schema.ok()) << schema.status().ToString();
+  EXPECT_EQ((*(*schema)->GetSchema(&memo))->field_names(), (std::vector<std::string>{"a", "b"}));
+  ASSERT_TRUE(Sql("CREATE TEMP TABLE looked_at(a INT)").ok());
+  EXPECT_TRUE(client_->GetSchema(options, fl::FlightDescriptor::Command("INSERT INTO looked_at VALUES (1)"))
+                  .status()
+                  .IsInvalid());
+  EXPECT_EQ(Value(Sql("SELECT count(*) FROM looked_at")), "0");
+}
+
+// ---- Metadata
+
+TEST_F(FlightTest, TablesAndTheirSchemas) {
+  const auto options = Loopback::AsProxy();
+  ASSERT_TRUE(Raw("CREATE TABLE meta_t(a INT, b VARCHAR); CREATE VIEW meta_v AS SELECT 1 AS c").ok());
+  const std::string pattern = "meta%";
+  const auto tables = Answer(sql_.GetTables(options, nullptr, nullptr, &pattern, true, nullptr));
+  ASSERT_TRUE(tables.ok()) << tables.status().ToString();
+  EXPECT_TRUE((*tables)->schema()->Equals(*fl::sql::SqlSchema::GetTablesSchemaWithIncludedSchema(), true));
+  EXPECT_THAT(Column(*tables, "table_name"), ElementsAre("meta_t", "meta_v"));
+  EXPECT_THAT(Column(*tables, "table_type"), ElementsAre("TABLE", "VIEW"));
+  const std::vector<std::string> views{"VIEW"};
+  const auto only_views = Answer(sql_.GetTables(options, nullptr, nullptr, &pattern, false, &views));
+  ASSERT_TRUE(only_views.ok()) << only_views.status().ToString();
+  EXPECT_THAT(Column(*only_views, "table_name"), ElementsAre("meta_v"));
+  const std::string hostile = "meta_t' OR '1' = '1";
+  const auto nothing = Answer(sql_.GetTables(options, nullptr, nullptr, &hostile, false, nullptr));
+  ASSERT_TRUE(nothing.ok()) << nothing.status().ToString();
+  EXPECT_EQ((*nothing)->num_rows(), 0);
+  EXPECT_TRUE(Raw("DROP VIEW meta_v; DROP TABLE meta_t").ok());
+}
+
+TEST_F(FlightTest, CatalogsSchemasTypesAndServerFacts) {
+  const auto options = Loopback::AsProxy();
+  const auto catalogs = Answer(sql_.GetCatalogs(options));
+  ASSERT_TRUE(catalogs.ok()) << catalogs.status().ToString();
+  EXPECT_THAT(Column(*catalogs, "catalog_name"), testing::Contains(Value(Raw("SELECT current_database()"))));
+  const std::string main_schema = "main";
+  const auto schemas = Answer(sql_.GetDbSchemas(options, nullptr, &main_schema));
+  ASSERT_TRUE(schemas.ok()) << schemas.status().ToString();
+  EXPECT_GE((*schemas)->num_rows(), 1);
+  const auto types = Answer(sql_.GetTableTypes(options));
+  ASSERT_TRUE(types.ok()) << types.status().ToString();
+  EXPECT_THAT(Column(*types, "table_type"), ElementsAre("TABLE", "VIEW"));
+  const auto all = Answer(sql_.GetSqlInfo(options, std::vector<int>{}));
+  ASSERT_TRUE(all.ok()) << all.status().ToString();
+  EXPECT_GT((*all)->num_rows(), 5);
+  const auto one =
+      Answer(sql_.GetSqlInfo(options, std::vector<int>{fl::sql::SqlInfoOptions::FLIGHT_SQL_SERVER_NAME}));
+  ASSERT_TRUE(one.ok()) << one.status().ToString();
+  EXPECT_EQ((*one)->num_rows(), 1);
+}
+
+TEST_F(FlightTest, SixtyKilobytesOfMetadata) {
+  auto options = Loopback::AsProxy();
+  options.headers.emplace_back("x-large", std::string(60 << 10, 'm'));
+  const auto status = client_->GetFlightInfo(options, fl::FlightDescriptor::Command("SELECT 42")).status();
+  EXPECT_TRUE(status.ok()) << status.ToString();
+  auto too_large = Loopback::AsProxy();
+  too_large.headers.emplace_back("x-large", std::string(kMaxMetadataBytes + 1, 'm'));
+  EXPECT_FALSE(client_->GetFlightInfo(too_large, fl::FlightDescriptor::Command("SELECT 42")).ok());
+  EXPECT_EQ(Value(Raw("SELECT 42")), "42");
+}
+
+}  // namespace
+}  // namespace pondpilot::worker::flight
