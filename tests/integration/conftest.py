@@ -32,6 +32,8 @@ CREATE TABLE users (id int PRIMARY KEY, name text NOT NULL, email text);
 INSERT INTO users SELECT i, 'user ' || i, 'user' || i || '@example.com' FROM generate_series(1, 100) i;
 CREATE TABLE orders (id int PRIMARY KEY, customer_name text NOT NULL, customer_id int NOT NULL, amount numeric(10, 2));
 INSERT INTO orders SELECT i, 'customer ' || (i % 20), i % 20, i * 1.25 FROM generate_series(1, 1000) i;
+CREATE TABLE small (a int, b text);
+INSERT INTO small VALUES (1, 'one'), (2, 'two');
 CREATE ROLE analyst LOGIN PASSWORD 'pw-of-the-database-5ecr3t';
 GRANT pg_read_all_data TO analyst;
 """
@@ -39,6 +41,8 @@ GRANT pg_read_all_data TO analyst;
 MARIADB_DATA = """
 CREATE TABLE customers (id INT PRIMARY KEY, name VARCHAR(50) NOT NULL, country VARCHAR(20) NOT NULL);
 INSERT INTO customers SELECT seq, CONCAT('customer ', seq), IF(seq % 2, 'Norway', 'Chile') FROM seq_0_to_19;
+CREATE TABLE small (a INT, b TEXT);
+INSERT INTO small VALUES (1, 'one'), (2, 'two');
 """
 
 
@@ -56,18 +60,31 @@ def mariadb(engine: Engine, network: str) -> MariaDb:
     return database
 
 
+SQLITE_DATA = {
+    "targets.db": """
+        CREATE TABLE targets (country TEXT PRIMARY KEY, target REAL);
+        INSERT INTO targets VALUES ('Norway', 1000.0), ('Chile', 2000.0);""",
+    # What tests/sql/README.md says of "sl".
+    "small.db": "CREATE TABLE small (a INTEGER, b TEXT); INSERT INTO small VALUES (1, 'one'), (2, 'two');",
+}
+
+
 @pytest.fixture(scope="session")
-def sqlite_file(engine: Engine) -> Path:
-    file = engine.new_folder("sqlite") / "targets.db"
-    with sqlite3.connect(file) as connection:
-        connection.execute("CREATE TABLE targets (country TEXT PRIMARY KEY, target REAL)")
-        connection.executemany("INSERT INTO targets VALUES (?, ?)", [("Norway", 1000.0), ("Chile", 2000.0)])
-    connection.close()
-    # The worker is another user than the one who made it.
-    file.chmod(0o644)
-    for folder in (file.parent, file.parent.parent):
-        folder.chmod(0o755)
-    return file
+def sqlite_folder(engine: Engine) -> Path:
+    folder = engine.new_folder("sqlite")
+    for name, sql in SQLITE_DATA.items():
+        connection = sqlite3.connect(folder / name)
+        connection.executescript(sql)
+        connection.close()
+        # The worker is another user than the one who made it.
+        (folder / name).chmod(0o644)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sqlite_mounts(sqlite_folder: Path) -> tuple[str, ...]:
+    """Docker options that show a proxy the files."""
+    return tuple(word for name in SQLITE_DATA for word in ("-v", f"{sqlite_folder / name}:/data/{name}:ro"))
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +93,8 @@ def databases(postgres: Postgres, mariadb: MariaDb) -> list[dict]:
     return [
         {"alias": "pg", "type": "postgres", "connection_string": postgres.url.replace("//user:", "//analyst:")},
         {"alias": "my", "type": "mysql", "connection_string": mariadb.url},
-        {"alias": "sl", "type": "sqlite", "connection_string": "/data/targets.db"},
+        {"alias": "sl", "type": "sqlite", "connection_string": "/data/small.db"},
+        {"alias": "tg", "type": "sqlite", "connection_string": "/data/targets.db"},
         {"alias": "shop", "type": "sqlite", "connection_string": "/usr/share/pondpilot/samples/shop.db"},
     ]
 
@@ -103,10 +121,10 @@ def start_proxy(engine: Engine) -> Iterator[StartProxy]:
 
 
 @pytest.fixture(scope="session")
-def product(engine: Engine, network: str, databases: list[dict], sqlite_file: Path) -> Iterator[Proxy]:
+def product(engine: Engine, network: str, databases: list[dict], sqlite_mounts: tuple[str, ...]) -> Iterator[Proxy]:
     """The proxy that most tests use: all databases attached, workers that end soon after their test."""
     proxy = Proxy(engine, ProxyOptions(network, base_config(engine, network, databases, idle_timeout="15s"),
-                                       options=("-v", f"{sqlite_file}:/data/targets.db:ro")))
+                                       options=sqlite_mounts))
     proxy.wait_ready()
     yield proxy
     print(f"\nThe shared proxy's last log lines:\n{proxy.logs()[-3000:]}")

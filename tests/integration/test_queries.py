@@ -19,7 +19,7 @@ JOIN = """
 SELECT c.country, COUNT(*) AS orders, SUM(o.amount) AS revenue, ANY_VALUE(t.target) AS target
 FROM pg.public.orders o
   JOIN my.customers c ON c.id = o.customer_id
-  JOIN sl.targets t ON t.country = c.country
+  JOIN tg.targets t ON t.country = c.country
 GROUP BY c.country ORDER BY c.country
 """
 
@@ -49,7 +49,7 @@ def test_each_database_answers_metadata_statements(user):
 def test_attached_databases_are_read_only(user, postgres):
     customers = user.value("SELECT COUNT(*) FROM my.customers")
     for statement in ("INSERT INTO pg.public.users VALUES (1000, 'x', 'y')", "CREATE TABLE my.t (a INT)",
-                      "UPDATE sl.targets SET target = 0", "DROP TABLE pg.public.users", "CREATE TABLE pg.public.t (a INT)"):
+                      "UPDATE tg.targets SET target = 0", "DROP TABLE pg.public.users", "CREATE TABLE pg.public.t (a INT)"):
         assert "read-only" in str(user.refusal(statement)).lower(), statement
     user.refusal("DELETE FROM my.customers")  # DuckDB has no DELETE for MySQL at all, and says so
     assert user.value("SELECT COUNT(*) FROM my.customers") == customers
@@ -174,14 +174,14 @@ def test_a_client_that_is_killed_stops_its_statement(product, sub):
     assert user.value("SELECT 42") == 42
 
 
-def test_a_database_that_is_down_costs_only_its_own_queries(start_proxy, engine, network, databases, sqlite_file, sub):
+def test_a_database_that_is_down_costs_only_its_own_queries(start_proxy, engine, network, databases, sqlite_mounts, sub):
     broken = [
         *databases,
         {"alias": "gone", "type": "postgres", "connection_string": "postgresql://u:hush-hush-pw@nowhere.invalid:5432/d"},
         {"alias": "mygone", "type": "mysql", "connection_string": "mysql://u:hush-hush-pw@nowhere.invalid:3306/d"},
         {"alias": "nofile", "type": "sqlite", "connection_string": "/data/not-there.db"},
     ]
-    proxy = start_proxy(network, base_config(engine, network, broken), options=("-v", f"{sqlite_file}:/data/targets.db:ro"))
+    proxy = start_proxy(network, base_config(engine, network, broken), options=sqlite_mounts)
     user = proxy.user(sub)
     assert len(user.rows(JOIN)) == 2
     for alias, table in (("gone", "gone.public.t"), ("mygone", "mygone.t"), ("nofile", "nofile.t")):

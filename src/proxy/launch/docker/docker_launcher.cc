@@ -1,6 +1,11 @@
 #include "proxy/launch/docker/docker_launcher.h"
 
 #include <algorithm>
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/experimental/parallel_group.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -29,6 +34,9 @@ constexpr milliseconds kStopMargin = seconds(15);
 constexpr milliseconds kExitWait = std::chrono::minutes(10);
 constexpr milliseconds kFirstReconnect(200);
 constexpr milliseconds kLongestReconnect = seconds(5);
+constexpr size_t kRemovalsAtOnce = 8;
+// The exit code of what SIGKILL has ended.
+constexpr int kKilled = 137;
 
 bool IsOk(int status) { return status >= 200 && status < 300; }
 
@@ -66,18 +74,12 @@ asio::awaitable<base::Result<void>> DockerLauncher::Prepare() {
   if (const auto found = co_await FindNetwork(); !found) co_return found;
   if (const auto removed = co_await RemoveLeftovers(); !removed) co_return removed;
   if (const auto found = co_await FindImage(); !found) co_return found;
-  telemetry::Log(telemetry::Level::kInfo, "Docker engine ready",
-                 {{"api", engine_.api_version()},
-                  {"image", options_.image},
-                  {"network", network_},
-                  {"instance", instance_},
-                  {"in_container", self_.has_value()}});
   co_return base::Result<void>();
 }
 
 std::string DockerLauncher::InstanceName() const {
   if (!options_.instance.empty()) return options_.instance;
-  if (!self_) return facts_.hostname;
+  if (!self_) return options_.place.empty() ? facts_.hostname : facts_.hostname + "/" + options_.place;
   const auto label = [this](const char* name) {
     const auto found = self_->labels.find(std::string("com.docker.compose.") + name);
     return found == self_->labels.end() ? std::string() : found->second;
@@ -139,6 +141,15 @@ asio::awaitable<base::Result<void>> DockerLauncher::FindNetwork() {
     if (!*composed) co_return std::unexpected(co_await NoSuchNetwork());
     network_ = std::move(**composed);
   }
+  // These have no addresses of their own to give: every worker would listen on the same port of the host, or
+  // on none.
+  if (network_ == "host" || network_ == "none") {
+    co_return base::Fail(
+        ErrorCode::kFailedPrecondition,
+        "Workers can't run on the network " + network_ +
+            ": each needs an address of its own. Set containers.network (CONTAINER_NETWORK) to "
+            "a bridge network, for example bridge.");
+  }
   if (self_ && !on(network_) && !on("host")) {
     telemetry::Log(
         telemetry::Level::kWarn, "The proxy's own container is not on the workers' network",
@@ -189,22 +200,55 @@ asio::awaitable<base::Result<void>> DockerLauncher::RemoveLeftovers() {
   if (reply->status != 200 || !reply->body.is_array()) {
     co_return std::unexpected(EngineError("list containers", *reply));
   }
+  auto ids = std::make_shared<std::vector<std::string>>();
   for (const json::value& container : reply->body.get_array()) {
-    const std::string id = StringAt(container, "/Id");
-    if (id.empty()) continue;
-    if (const auto removed = co_await Remove(id); !removed) co_return removed;
-    telemetry::Log(telemetry::Level::kInfo, "Container left by an earlier run removed",
-                   {{"container_id", id}});
+    if (std::string id = StringAt(container, "/Id"); !id.empty()) ids->push_back(std::move(id));
+  }
+  using Task = decltype(asio::co_spawn(asio::any_io_executor(), RemoveEach(ids), asio::deferred));
+  const auto executor = co_await asio::this_coro::executor;
+  std::vector<Task> tasks;
+  for (size_t i = 0; i < std::min(kRemovalsAtOnce, ids->size()); ++i) {
+    tasks.push_back(asio::co_spawn(executor, RemoveEach(ids), asio::deferred));
+  }
+  if (!tasks.empty()) {
+    co_await asio::experimental::make_parallel_group(std::move(tasks))
+        .async_wait(asio::experimental::wait_for_all(), asio::use_awaitable);
   }
   co_return base::Result<void>();
+}
+
+asio::awaitable<void> DockerLauncher::RemoveEach(std::shared_ptr<std::vector<std::string>> ids) {
+  while (!ids->empty()) {
+    const std::string id = std::move(ids->back());
+    ids->pop_back();
+    const auto removed = co_await Remove(id);
+    if (removed) {
+      telemetry::Log(telemetry::Level::kInfo, "Container left by an earlier run removed",
+                     {{"container_id", id}});
+    } else {
+      // No reason not to serve: it answers nobody but the proxy that made it, and ends by its lease.
+      telemetry::Log(telemetry::Level::kWarn, "Container left by an earlier run can't be removed",
+                     {{"container_id", id}, {"error", removed.error().message}});
+    }
+  }
 }
 
 asio::awaitable<base::Result<void>> DockerLauncher::Check() { co_return co_await engine_.Ping(); }
 
 asio::awaitable<base::Result<LaunchedWorker>> DockerLauncher::Launch(WorkerSpec spec) {
   const std::string name = "pondpilot-worker-" + spec.worker_id;
-  auto launched = co_await CreateAndStart(std::move(spec), name);
+  base::Result<LaunchedWorker> launched = base::Fail(ErrorCode::kCancelled, "The launch was cancelled.");
+  try {
+    launched = co_await CreateAndStart(std::move(spec), name);
+  } catch (const boost::system::system_error& error) {
+    // A cancelled coroutine is told so by an exception at its next step.
+    if (error.code() != asio::error::operation_aborted) {
+      launched = base::Fail(ErrorCode::kInternal, "The launch failed.", error.what());
+    }
+  }
   if (!launched) {
+    // Also when cancelled; it has a deadline of its own.
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     // By its name: a creation that timed out may still have made it.
     if (const auto removed = co_await Remove(name); !removed) {
       launched.error().detail += " Its container could not be removed: " + removed.error().message;
@@ -229,8 +273,10 @@ asio::awaitable<base::Result<LaunchedWorker>> DockerLauncher::CreateAndStart(Wor
   if (!inspected) co_return std::unexpected(inspected.error());
   if (inspected->status != 200)
     co_return std::unexpected(EngineError("show a worker's container", *inspected));
-  const std::string ip = StringAt(inspected->body, "/NetworkSettings/Networks/" + network_ + "/IPAddress");
-  if (ip.empty()) {
+  const std::string network = "/NetworkSettings/Networks/" + network_;
+  const std::string ipv4 = StringAt(inspected->body, network + "/IPAddress");
+  const std::string ipv6 = StringAt(inspected->body, network + "/GlobalIPv6Address");
+  if (ipv4.empty() && ipv6.empty()) {
     // A container that has ended at once has no address any more.
     co_return base::Fail(ErrorCode::kUnavailable, "The worker's container has no address on the network " +
                                                       network_ + "; its state is " +
@@ -238,7 +284,8 @@ asio::awaitable<base::Result<LaunchedWorker>> DockerLauncher::CreateAndStart(Wor
   }
   co_return LaunchedWorker{.worker_id = spec.worker_id,
                            .handle = id,
-                           .address = "ipv4:" + ip + ":" + std::to_string(contract::kWorkerPort)};
+                           .address = (ipv4.empty() ? "ipv6:[" + ipv6 + "]:" : "ipv4:" + ipv4 + ":") +
+                                      std::to_string(contract::kWorkerPort)};
 }
 
 asio::awaitable<base::Result<void>> DockerLauncher::Stop(std::string handle, milliseconds grace) {
@@ -272,7 +319,8 @@ asio::awaitable<base::Result<WorkerExit>> DockerLauncher::WaitForExit(std::strin
   milliseconds pause = kFirstReconnect;
   while (true) {
     const auto reply = co_await engine_.Post("/containers/" + handle + "/wait", std::nullopt, kExitWait);
-    if (reply && reply->status == 404) co_return WorkerExit{};
+    // Nobody knows how it ended, only that somebody else has removed it.
+    if (reply && reply->status == 404) co_return WorkerExit{.exit_code = kKilled};
     if (reply && reply->status == 200) {
       WorkerExit exit;
       boost::system::error_code missing;

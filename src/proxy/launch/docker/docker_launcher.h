@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,6 +18,9 @@ struct DockerOptions {
   std::string network = "bridge";
   // Sets apart the workers of several proxies on one engine; empty: derived from the proxy's own container.
   std::string instance;
+  // Sets apart proxies that run on one host without a container of their own: their ports, say. The same
+  // after a restart.
+  std::string place;
   std::chrono::milliseconds pull_timeout = std::chrono::minutes(10);
 };
 
@@ -35,6 +39,7 @@ class DockerLauncher final : public Launcher {
   // What Prepare has found, for the log.
   const std::string& network() const { return network_; }
   const std::string& instance() const { return instance_; }
+  const std::string& api_version() const { return engine_.api_version(); }
 
  private:
   boost::asio::awaitable<base::Result<void>> FindImage();
@@ -43,6 +48,7 @@ class DockerLauncher final : public Launcher {
   boost::asio::awaitable<base::Result<std::optional<std::string>>> ComposeNetwork();
   boost::asio::awaitable<base::Error> NoSuchNetwork();
   boost::asio::awaitable<base::Result<void>> RemoveLeftovers();
+  boost::asio::awaitable<void> RemoveEach(std::shared_ptr<std::vector<std::string>> ids);
   boost::asio::awaitable<base::Result<LaunchedWorker>> CreateAndStart(WorkerSpec spec, std::string name);
   boost::asio::awaitable<base::Result<void>> Remove(std::string container);
   std::string InstanceName() const;

@@ -4,8 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/use_future.hpp>
+#include <boost/json.hpp>
 
 #include "proxy/launch/docker/fake_engine.h"
 
@@ -18,19 +17,11 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::HasSubstr;
 
-template <typename T>
-T Run(asio::awaitable<T> work) {
-  asio::io_context context;
-  auto future = asio::co_spawn(context, std::move(work), asio::use_future);
-  context.run();
-  return future.get();
-}
-
 TEST(EngineClientTest, AgreesOnTheEnginesVersionOrItsOwn) {
   for (const auto& [theirs, agreed] : {std::pair("1.41", "1.41"), {"1.47", "1.47"}, {"1.52", "1.47"}}) {
     FakeEngine engine(theirs);
     EngineClient client(engine.path());
-    ASSERT_TRUE(Run(client.Negotiate()));
+    ASSERT_TRUE(Await(client.Negotiate()));
     EXPECT_EQ(client.api_version(), agreed);
   }
 }
@@ -38,19 +29,19 @@ TEST(EngineClientTest, AgreesOnTheEnginesVersionOrItsOwn) {
 TEST(EngineClientTest, RefusesAnOldEngineAndWhatIsNone) {
   FakeEngine old("1.40");
   EngineClient client(old.path());
-  const auto refused = Run(client.Negotiate());
+  const auto refused = Await(client.Negotiate());
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().message, HasSubstr("1.41"));
   EXPECT_THAT(refused.error().message, HasSubstr("1.40"));
 
   FakeEngine none("");
   EngineClient other(none.path());
-  EXPECT_FALSE(Run(other.Negotiate()));
+  EXPECT_FALSE(Await(other.Negotiate()));
 }
 
 TEST(EngineClientTest, AMissingSocketIsNamed) {
   EngineClient client("/nowhere/docker.sock");
-  const auto result = Run(client.Negotiate());
+  const auto result = Await(client.Negotiate());
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, ErrorCode::kUnavailable);
   EXPECT_THAT(result.error().message, HasSubstr("/nowhere/docker.sock does not exist"));
@@ -67,7 +58,7 @@ TEST(EngineClientTest, ASocketThatNobodyServesIsSaidToBeSo) {
   bound.open();
   bound.bind(asio::local::stream_protocol::endpoint(path));  // bound, but nobody listens
   EngineClient client(path);
-  const auto result = Run(client.Negotiate());
+  const auto result = Await(client.Negotiate());
   ::unlink(path.c_str());
   ASSERT_FALSE(result);
   EXPECT_THAT(result.error().message, HasSubstr("not running"));
@@ -84,7 +75,7 @@ TEST(EngineClientTest, AForbiddenSocketSaysWhatToDo) {
     if (child == 0) {
       if (::setuid(65534) != 0) ::_exit(1);
       EngineClient client(engine.path());
-      const auto result = Run(client.Negotiate());
+      const auto result = Await(client.Negotiate());
       const std::string message = result ? "no error" : result.error().message;
       ::_exit(::write(out[1], message.data(), message.size()) < 0 ? 1 : 0);
     }
@@ -99,7 +90,7 @@ TEST(EngineClientTest, AForbiddenSocketSaysWhatToDo) {
   FakeEngine engine;
   ::chmod(engine.path().c_str(), 0);
   EngineClient client(engine.path());
-  const auto result = Run(client.Negotiate());
+  const auto result = Await(client.Negotiate());
   ASSERT_FALSE(result);
   EXPECT_THAT(result.error().message, HasSubstr("ls -la " + engine.path()));
   ::chmod(engine.path().c_str(), 0700);  // so that the engine can be woken to its end
@@ -109,9 +100,9 @@ TEST(EngineClientTest, ASilentEngineEndsAtTheTimeout) {
   FakeEngine engine;
   engine.On("GET /v1.41/info", {{.silent = true}});
   EngineClient client(engine.path());
-  ASSERT_TRUE(Run(client.Negotiate()));
+  ASSERT_TRUE(Await(client.Negotiate()));
   const auto begun = std::chrono::steady_clock::now();
-  const auto result = Run(client.Get("/info", milliseconds(100)));
+  const auto result = Await(client.Get("/info", milliseconds(100)));
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, ErrorCode::kDeadlineExceeded);
   EXPECT_LT(std::chrono::steady_clock::now() - begun, seconds(5));
@@ -121,8 +112,8 @@ TEST(EngineClientTest, AClosedConnectionIsAnError) {
   FakeEngine engine;
   engine.On("GET /v1.41/info", {{.hang_up = true}});
   EngineClient client(engine.path());
-  ASSERT_TRUE(Run(client.Negotiate()));
-  const auto result = Run(client.Get("/info", seconds(5)));
+  ASSERT_TRUE(Await(client.Negotiate()));
+  const auto result = Await(client.Get("/info", seconds(5)));
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code, ErrorCode::kUnavailable);
 }
@@ -131,8 +122,8 @@ TEST(EngineClientTest, TheEnginesOwnErrorsComeAsRepliesWithTheirMessage) {
   FakeEngine engine;
   engine.On("POST /v1.41/x", {{500, R"({"message":"no space left"})"}});
   EngineClient client(engine.path());
-  ASSERT_TRUE(Run(client.Negotiate()));
-  const auto reply = Run(client.Post("/x", boost::json::object{{"a", 1}}, seconds(5)));
+  ASSERT_TRUE(Await(client.Negotiate()));
+  const auto reply = Await(client.Post("/x", boost::json::object{{"a", 1}}, seconds(5)));
   ASSERT_TRUE(reply);
   EXPECT_EQ(reply->status, 500);
   EXPECT_EQ(EngineError("do x", *reply).message, "The Docker engine refused to do x: no space left");

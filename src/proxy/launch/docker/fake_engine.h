@@ -3,8 +3,11 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/use_future.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <cstdio>
@@ -19,13 +22,22 @@
 
 namespace pondpilot::proxy::launch::docker {
 
+// For tests: runs a coroutine to its end.
+template <typename T>
+T Await(boost::asio::awaitable<T> work) {
+  boost::asio::io_context context;
+  auto future = boost::asio::co_spawn(context, std::move(work), boost::asio::use_future);
+  context.run();
+  return future.get();
+}
+
 // For tests: an engine on a Unix socket of its own that answers as it is told and remembers what it was
 // asked.
 class FakeEngine {
  public:
   struct Reply {
     int status = 200;
-    std::string body;
+    std::string body = {};
     bool hang_up = false;  // closes without an answer
     bool silent = false;   // never answers
   };

@@ -1,0 +1,102 @@
+"""Runs tests/sql/**/*.test over the whole product: a client, the proxy, a worker, real databases. The format is in
+tests/sql/README.md; src/worker/engine/sql_files_test.cc runs the same files without a server."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from pyarrow import flight
+
+from tests.support.engine import ROOT
+from tests.support.flight import FlightUser
+
+FOLDER = ROOT / "tests" / "sql"
+FILES = sorted(FOLDER.rglob("*.test"))
+# What the shared product has. A worker always lives under its limits.
+THERE = {"sqlite", "postgres", "mysql", "limited"}
+
+
+@dataclass
+class Block:
+    line: int
+    kind: str
+    pattern: str = ".*"
+    sql: list[str] = field(default_factory=list)
+    rows: list[str] | None = None
+
+
+def parse(text: str) -> tuple[set[str], list[Block]]:
+    required: set[str] = set()
+    blocks: list[Block] = []
+    current: Block | None = None
+    for number, line in enumerate(text.splitlines(), 1):
+        if current is not None:
+            if line == "":
+                current = None
+            elif current.kind == "query" and line == "----" and current.rows is None:
+                current.rows = []
+            else:
+                (current.sql if current.rows is None else current.rows).append(line)
+        elif line == "" or line.startswith("#"):
+            continue
+        elif line.startswith("require "):
+            required.add(line.removeprefix("require "))
+        elif line == "query" or line == "statement ok" or line.startswith("statement error"):
+            current = Block(number, line.split()[-1] if not line.startswith("statement error") else "error")
+            if line.startswith("statement error "):
+                current.pattern = line.removeprefix("statement error ")
+            blocks.append(current)
+        else:
+            raise ValueError(f"line {number}: unknown directive {line!r}")
+    return required, blocks
+
+
+def cell(value: pa.Scalar) -> str:
+    if not value.is_valid:
+        return "NULL"
+    try:
+        return pc.cast(value, pa.string()).as_py()
+    except pa.ArrowException:
+        return str(value.as_py())
+
+
+def run(user: FlightUser, sql: str) -> tuple[list[str], str | None]:
+    try:
+        table = user.query(sql)
+    except (flight.FlightError, pa.ArrowException) as error:
+        return [], str(error)
+    return ["\t".join(cell(column[row]) for column in table.columns) for row in range(table.num_rows)], None
+
+
+def test_there_are_files():
+    assert len(FILES) >= 8
+
+
+@pytest.mark.parametrize("file", FILES, ids=[str(f.relative_to(FOLDER).with_suffix("")) for f in FILES])
+def test_sql_file(file: Path, product, sub: str):
+    required, blocks = parse(file.read_text())
+    assert required <= THERE and blocks
+    wrong = []
+    # One connection for the file, as in a user's session.
+    with product.user(sub) as user:
+        for block in blocks:
+            sql = "\n".join(block.sql)
+            rows, error = run(user, sql)
+            where = f"{file.name}:{block.line}: {sql[:200]}"
+            if block.kind == "error":
+                if error is None:
+                    wrong.append(f"{where}\n    succeeded with {rows[:3]}")
+                elif not re.search(block.pattern, error):
+                    wrong.append(f"{where}\n    the error has no {block.pattern!r}: {error[:300]}")
+            elif error is not None:
+                wrong.append(f"{where}\n    {error[:300]}")
+            elif block.kind == "query" and rows != (block.rows or []):
+                wrong.append(f"{where}\n    gave {rows[:10]}, expected {block.rows}")
+        assert not wrong, "\n".join(wrong)
+        # Whatever was tried, the worker is well and the databases are as they were.
+        assert user.rows("SELECT a, b FROM pg.public.small ORDER BY a") == [(1, "one"), (2, "two")]
+        assert user.rows("SELECT a, b FROM my.small ORDER BY a") == [(1, "one"), (2, "two")]
+        assert user.rows("SELECT a, b FROM sl.small ORDER BY a") == [(1, "one"), (2, "two")]
