@@ -7,7 +7,6 @@ error; --write puts the Markdown into docs/benchmarks.md as well.
 import argparse
 import os
 import platform
-import subprocess
 import sys
 import time
 from datetime import UTC, datetime
@@ -54,13 +53,11 @@ def machine() -> list[str]:
         models = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
     with open("/proc/meminfo") as file:
         memory = int(file.readline().split()[1]) / 1024 / 1024
-    commit = subprocess.run(["git", "-c", f"safe.directory={ROOT}", "-C", str(ROOT), "rev-parse", "--short", "HEAD"],
-                            capture_output=True, text=True, timeout=20).stdout.strip()
     return [
         f"* Machine: {models[0] if models else platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB, "
         f"Linux {platform.release()}, Docker {docker('version', '--format', '{{.Server.Version}}')}.",
         f"* Each worker: {WORKER_CPUS} cores, {WORKER_MEMORY_MB} MiB. Client: pyarrow, one connection, on the same machine.",
-        f"* {datetime.now(UTC):%Y-%m-%d}, commit {commit or 'unknown'}.",
+        f"* {datetime.now(UTC):%Y-%m-%d}, commit {os.environ.get('PONDPILOT_COMMIT') or 'unknown'}.",
     ]
 
 

@@ -22,7 +22,7 @@ in_test() {
     -m 3g --network host -v "$ENGINE_SOCKET:/var/run/docker.sock" -v "$ROOT:$ROOT" -w "$ROOT" "${options[@]}" \
     -e HOME=/tmp -e LANG=C.UTF-8 -e PYTHONDONTWRITEBYTECODE=1 -e PYTHONUNBUFFERED=1 \
     -e PONDPILOT_PROXY_IMAGE="$PROXY_TEST_IMAGE" -e PONDPILOT_WORKER_IMAGE="$WORKER_TEST_IMAGE" \
-    -e PONDPILOT_TEST_IMAGE="$TEST_IMAGE" -e PONDPILOT_CHECKOUT="$ID" \
+    -e PONDPILOT_TEST_IMAGE="$TEST_IMAGE" -e PONDPILOT_COMMIT="$(git -C "$ROOT" rev-parse --short HEAD 2>/dev/null)" \
     ${DEV_RUN_OPTIONS:-} "$TEST_IMAGE" "$@"
 }
 

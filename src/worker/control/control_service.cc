@@ -2,7 +2,7 @@
 
 #include "contract/names.h"
 #include "telemetry/log.h"
-#include "worker/flight/worker_token.h"
+#include "worker/session/worker_token.h"
 
 namespace pondpilot::worker::control {
 namespace {
@@ -77,7 +77,7 @@ ControlService::ControlService(engine::Engine& engine, session::StatementRunner&
 grpc::Status ControlService::CheckToken(const grpc::ServerContext& context) const {
   const auto [first, last] = context.client_metadata().equal_range(contract::kWorkerTokenHeader);
   if (first != last && std::next(first) == last &&
-      flight::IsWorkerToken({first->second.data(), first->second.size()}, token_sha256_)) {
+      session::IsWorkerToken({first->second.data(), first->second.size()}, token_sha256_)) {
     return grpc::Status::OK;
   }
   return {StatusCode::UNAUTHENTICATED, "This worker answers its own proxy only."};

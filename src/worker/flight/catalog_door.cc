@@ -48,6 +48,31 @@ arrow::Result<std::shared_ptr<arrow::RecordBatch>> ToBatch(
   return arrow::RecordBatch::Make(schema, static_cast<int64_t>(rows.size()), columns);
 }
 
+// Gathers the answers of the databases. One that does not answer costs its own part; when none answers that
+// is an error, because an empty list would say that there is nothing. DuckDB's duckdb_tables() looks into
+// every attached database whatever is asked of it, so for tables one that is down is as good as all.
+class Listing {
+ public:
+  template <typename Rows>
+  void Add(const arrow::Result<Rows>& found, Rows& rows) {
+    if (!found.ok()) {
+      failure_ = found.status();
+      return;
+    }
+    answered_ = true;
+    rows.insert(rows.end(), found->begin(), found->end());
+  }
+  arrow::Status Check(const char* what) const {
+    if (answered_ || failure_.ok()) return arrow::Status::OK();
+    return failure_.WithMessage(
+        "The ", what, " can't be listed, because an attached database does not answer. ", failure_.message());
+  }
+
+ private:
+  bool answered_ = false;
+  arrow::Status failure_;
+};
+
 }  // namespace
 
 arrow::Result<CatalogDoor::Rows> CatalogDoor::Query(const fl::ServerCallContext& context,
@@ -91,14 +116,16 @@ arrow::Result<std::shared_ptr<arrow::RecordBatch>> CatalogDoor::DbSchemas(
     const fl::ServerCallContext& context, const fl::sql::GetDbSchemas& command) {
   ARROW_ASSIGN_OR_RAISE(const auto names, CatalogNames(context, command.catalog));
   Rows rows;
+  Listing listing;
   for (const std::string& name : names) {
     const auto found =
         Query(context,
               "SELECT database_name, schema_name FROM duckdb_schemas() WHERE (NOT internal OR schema_name = "
               "'main') AND database_name = " +
                   Literal(name) + Like("schema_name", command.db_schema_filter_pattern) + " ORDER BY 2");
-    if (found.ok()) rows.insert(rows.end(), found->begin(), found->end());
+    listing.Add(found, rows);
   }
+  ARROW_RETURN_NOT_OK(listing.Check("schemas"));
   return ToBatch(SqlSchema::GetDbSchemasSchema(), rows);
 }
 
@@ -110,6 +137,7 @@ arrow::Result<std::shared_ptr<arrow::RecordBatch>> CatalogDoor::Tables(const fl:
            std::ranges::find(command.table_types, type) != command.table_types.end();
   };
   Rows rows;
+  Listing listing;
   for (const std::string& name : names) {
     std::string sql;
     for (const auto& [type, function, column] : {std::tuple("TABLE", "duckdb_tables()", "table_name"),
@@ -123,8 +151,9 @@ arrow::Result<std::shared_ptr<arrow::RecordBatch>> CatalogDoor::Tables(const fl:
     }
     if (sql.empty()) continue;
     const auto found = Query(context, sql + " ORDER BY 4, 1, 2, 3");
-    if (found.ok()) rows.insert(rows.end(), found->begin(), found->end());
+    listing.Add(found, rows);
   }
+  ARROW_RETURN_NOT_OK(listing.Check("tables"));
   if (!command.include_schema) return ToBatch(SqlSchema::GetTablesSchema(), rows);
   Rows with_schema;
   for (auto& row : rows) {

@@ -10,7 +10,7 @@
 namespace pondpilot::worker::flight {
 
 // Flight SQL's questions about what there is: catalogs, schemas, tables. Each attached database is asked
-// apart, so that one that is down does not hide the others.
+// apart; what can't be listed at all is an error, never an empty list.
 class CatalogDoor {
  public:
   explicit CatalogDoor(QueryDoor& queries) : queries_(queries) {}

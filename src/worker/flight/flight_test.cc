@@ -261,13 +261,13 @@ TEST_F(FlightTest, EveryErrorCarriesATrailer) {
   for (const char* method : {"GetFlightInfo", "GetSchema", "PollFlightInfo"}) {
     const auto refused = RawCall(server_.address(), "", method, "SELECT nothing");
     EXPECT_EQ(refused.status.error_code(), grpc::StatusCode::UNAUTHENTICATED) << method;
-    EXPECT_GE(refused.trailers, 1u) << method;
+    EXPECT_TRUE(refused.has_answer_trailer) << method;
     const auto bad = RawCall(server_.address(), kTestToken, method, "SELECT nothing");
     EXPECT_FALSE(bad.status.ok()) << method;
-    EXPECT_GE(bad.trailers, 1u) << method;
+    EXPECT_TRUE(bad.has_answer_trailer) << method;
     const auto early = RawCall(unassigned.address(), kTestToken, method, "SELECT nothing");
     EXPECT_FALSE(early.status.ok()) << method;
-    EXPECT_GE(early.trailers, 1u) << method;
+    EXPECT_TRUE(early.has_answer_trailer) << method;
   }
   const auto early = RawCall(unassigned.address(), kTestToken, "GetFlightInfo", "SELECT 42");
   EXPECT_EQ(early.status.error_code(), grpc::StatusCode::UNAVAILABLE) << early.status.error_message();
@@ -406,7 +406,9 @@ TEST_F(FlightTest, SixtyKilobytesOfMetadata) {
   auto too_large = Loopback::AsProxy();
   too_large.headers.emplace_back("x-large", std::string(kMaxMetadataBytes + 1, 'm'));
   EXPECT_FALSE(client_->GetFlightInfo(too_large, fl::FlightDescriptor::Command("SELECT 42")).ok());
-  EXPECT_EQ(Value(Raw("SELECT 42")), "42");
+  // That may have cost the connection, and nothing else.
+  EXPECT_TRUE(
+      server_.Connect()->GetFlightInfo(Loopback::AsProxy(), fl::FlightDescriptor::Command("SELECT 42")).ok());
 }
 
 }  // namespace

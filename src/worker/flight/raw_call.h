@@ -7,13 +7,14 @@
 #include <string>
 
 #include "contract/names.h"
+#include "worker/flight/worker_token.h"
 
 namespace pondpilot::worker::flight {
 
 // For tests: one unary Flight call as gRPC sees it, without Arrow's client in between.
 struct RawAnswer {
   grpc::Status status;
-  size_t trailers = 0;
+  bool has_answer_trailer = false;
 };
 
 // `command`: at most 127 bytes. No token is sent when it is empty.
@@ -39,7 +40,7 @@ inline RawAnswer RawCall(const std::string& address, const std::string& token, c
   queue.Shutdown();
   while (queue.Next(&tag, &ok)) {
   }
-  raw.trailers = context.GetServerTrailingMetadata().size();
+  raw.has_answer_trailer = context.GetServerTrailingMetadata().contains(kAnswerTrailer);
   return raw;
 }
 

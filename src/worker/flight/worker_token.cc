@@ -2,9 +2,9 @@
 
 #include <arrow/flight/server.h>
 
-#include "base/secret.h"
 #include "contract/names.h"
 #include "worker/flight/status.h"
+#include "worker/session/worker_token.h"
 
 namespace pondpilot::worker::flight {
 namespace {
@@ -18,7 +18,7 @@ class TokenCheck final : public arrow::flight::ServerMiddlewareFactory {
     // On every answer, so that the proxy can tell one that the worker gave from a connection that broke.
     context.AddTrailer(kAnswerTrailer, "1");
     const auto [first, last] = context.incoming_headers().equal_range(contract::kWorkerTokenHeader);
-    if (first != last && std::next(first) == last && IsWorkerToken(first->second, token_sha256_)) {
+    if (first != last && std::next(first) == last && session::IsWorkerToken(first->second, token_sha256_)) {
       return arrow::Status::OK();
     }
     return ToArrowStatus(
@@ -30,10 +30,6 @@ class TokenCheck final : public arrow::flight::ServerMiddlewareFactory {
 };
 
 }  // namespace
-
-bool IsWorkerToken(std::string_view token, const std::string& token_sha256) {
-  return !token.empty() && base::ConstantTimeEquals(base::Sha256Hex(token), token_sha256);
-}
 
 std::shared_ptr<arrow::flight::ServerMiddlewareFactory> RequireWorkerToken(std::string token_sha256) {
   return std::make_shared<TokenCheck>(std::move(token_sha256));

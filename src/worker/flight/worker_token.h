@@ -4,16 +4,12 @@
 
 #include <memory>
 #include <string>
-#include <string_view>
 
 namespace pondpilot::worker::flight {
 
 // The trailer on everything that the worker answers itself. An UNAVAILABLE without any trailer is a broken
 // connection to the proxy.
 inline constexpr char kAnswerTrailer[] = "x-pondpilot-worker";
-
-// Does `token` have the digest that this worker was started with? Constant time.
-bool IsWorkerToken(std::string_view token, const std::string& token_sha256);
 
 // Refuses every Flight call that does not carry the worker's token (UNAUTHENTICATED).
 std::shared_ptr<arrow::flight::ServerMiddlewareFactory> RequireWorkerToken(std::string token_sha256);
