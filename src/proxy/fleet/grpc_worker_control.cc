@@ -20,6 +20,7 @@
 
 #include "contract/control.grpc.pb.h"
 #include "contract/names.h"
+#include "proxy/fleet/listening.h"
 
 namespace pondpilot::proxy::fleet {
 namespace {
@@ -30,9 +31,11 @@ using base::ErrorCode;
 using std::chrono::milliseconds;
 
 constexpr int kMaxMetadataBytes = 256 << 10;
-// A worker listens a moment after its container has started: look often at first.
-constexpr int kFirstReconnectMs = 20;
+// The least that gRPC accepts; it takes less for a mistake or for this.
+constexpr int kFirstReconnectMs = 100;
 constexpr int kLongestReconnectMs = 1000;
+// gRPC takes this also for the least time that one attempt to connect may take: on a busy machine it does.
+constexpr int kConnectAttemptMs = 1000;
 constexpr uint64_t kLeaseMs = 60'000;
 constexpr milliseconds kRetryPause(50);
 
@@ -102,16 +105,19 @@ asio::awaitable<grpc::Status> Perform(Stub& stub, std::shared_ptr<Call<Request, 
       asio::executor_work_guard<decltype(executor)> work;
     };
     auto pending = std::make_shared<Pending>(Pending{std::move(handler), asio::make_work_guard(executor)});
-    (stub.async()->*method)(
-        &call->context, &call->request, &call->response, [pending, call](grpc::Status status) mutable {
-          auto on = pending->work.get_executor();
-          asio::post(on, [pending = std::move(pending), status = std::move(status)]() mutable {
-            auto done = std::move(pending->handler);
-            pending.reset();
-            asio::get_associated_cancellation_slot(done).clear();
-            std::move(done)(std::move(status));
-          });
-        });
+    (stub.async()->*method)(&call->context, &call->request, &call->response,
+                            [pending, call](grpc::Status status) mutable {
+                              auto on = pending->work.get_executor();
+                              // The call goes along: its context holds the channel, and the last channel must
+                              // not end on a thread of gRPC, which would wait for itself there.
+                              asio::post(on, [pending = std::move(pending), call = std::move(call),
+                                              status = std::move(status)]() mutable {
+                                auto done = std::move(pending->handler);
+                                pending.reset();
+                                asio::get_associated_cancellation_slot(done).clear();
+                                std::move(done)(std::move(status));
+                              });
+                            });
   };
   co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(grpc::Status)>(
       std::move(initiate), asio::use_awaitable);
@@ -166,7 +172,7 @@ class GrpcWorkerControl final : public WorkerControl {
  public:
   GrpcWorkerControl(const std::string& address, base::Secret token,
                     std::shared_ptr<const control::AssignRequest> assign)
-      : token_(std::move(token)), assign_(std::move(assign)) {
+      : endpoint_(EndpointOf(address)), token_(std::move(token)), assign_(std::move(assign)) {
     grpc::ChannelArguments arguments;
     arguments.SetMaxReceiveMessageSize(-1);
     arguments.SetMaxSendMessageSize(-1);
@@ -174,7 +180,7 @@ class GrpcWorkerControl final : public WorkerControl {
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
     arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstReconnectMs);
-    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kFirstReconnectMs);
+    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectAttemptMs);
     arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kLongestReconnectMs);
     channel_ = grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
     stub_ = control::Worker::NewStub(channel_);
@@ -183,6 +189,7 @@ class GrpcWorkerControl final : public WorkerControl {
   asio::awaitable<base::Result<std::vector<AttachmentState>>> Assign(milliseconds timeout) override {
     const auto deadline = std::chrono::system_clock::now() + timeout;
     asio::steady_timer timer(co_await asio::this_coro::executor);
+    if (endpoint_) co_await AwaitListening(*endpoint_, timeout);
     while (true) {
       auto call = Prepare<control::AssignRequest, control::AssignResponse>(deadline);
       call->request = *assign_;
@@ -239,6 +246,7 @@ class GrpcWorkerControl final : public WorkerControl {
     return call;
   }
 
+  const std::optional<asio::ip::tcp::endpoint> endpoint_;
   const base::Secret token_;
   const std::shared_ptr<const control::AssignRequest> assign_;
   std::shared_ptr<grpc::Channel> channel_;

@@ -160,16 +160,19 @@ TEST_F(GrpcWorkerControlTest, AssignSendsTheConfigurationAndTheToken) {
   EXPECT_EQ(worker_.assigned.attachments(3).unavailable(), "its variable is not set");
 }
 
+// What nobody listens on at the moment.
+int UnusedPort() {
+  LoopbackWorker worker;
+  return worker.Listen();
+}
+
 TEST_F(GrpcWorkerControlTest, AssignWaitsForAWorkerThatDoesNotListenYet) {
-  int port = 0;
-  {
-    LoopbackWorker other;
-    port = other.Listen();
-  }
+  LoopbackWorker late;
+  const int port = UnusedPort();
   const auto worker = Connect(port);
   auto answer = asio::co_spawn(pool_, worker->Assign(seconds(20)), asio::use_future);
   EXPECT_EQ(answer.wait_for(milliseconds(300)), std::future_status::timeout);
-  ASSERT_EQ(worker_.Listen(port), port);
+  ASSERT_EQ(late.Listen(port), port);
   EXPECT_TRUE(answer.get());
 }
 
@@ -190,12 +193,7 @@ TEST_F(GrpcWorkerControlTest, ARefusalIsNotTriedAgain) {
 }
 
 TEST_F(GrpcWorkerControlTest, AssignEndsAtItsTimeoutWhenNobodyListens) {
-  int port = 0;
-  {
-    LoopbackWorker other;
-    port = other.Listen();
-  }
-  const auto result = Run(Connect(port)->Assign(milliseconds(200)));
+  const auto result = Run(Connect(UnusedPort())->Assign(milliseconds(200)));
   ASSERT_FALSE(result);
   EXPECT_THAT(result.error().code, ::testing::AnyOf(ErrorCode::kDeadlineExceeded, ErrorCode::kUnavailable));
 }

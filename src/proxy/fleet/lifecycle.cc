@@ -64,7 +64,14 @@ asio::awaitable<void> Fleet::State::Start(std::string user_id, bool has_slot) {
     }
   }
   const auto started = clock.Now();
-  auto launched = co_await LaunchWorker(user_id, started + options.start_timeout);
+  base::Result<std::shared_ptr<Member>> launched =
+      base::Fail(base::ErrorCode::kInternal, "The start failed.");
+  try {
+    launched = co_await LaunchWorker(user_id, started + options.start_timeout);
+  } catch (const std::exception& error) {
+    // Nothing is meant to throw there. If something does all the same, those who wait must still be answered.
+    launched.error().detail = error.what();
+  }
   bool stop_asked = false;
   {
     const std::scoped_lock lock(mutex);
