@@ -26,10 +26,11 @@ constexpr char kPostgresKeepalive[] =
 struct Cause {
   std::string_view found;  // in the driver's text, lower case
   std::string_view says;
+  bool answered = true;  // did a server speak to us at all?
 };
 
 // The drivers' texts name hosts, addresses and users; these sentences don't.
-constexpr std::array<Cause, 17> kCauses = {{
+constexpr std::array<Cause, 20> kCauses = {{
     {"password authentication failed", "the server refused the user or the password"},
     {"access denied", "the server refused the user or the password"},
     {"no pg_hba.conf entry", "the server does not allow connections from this host (pg_hba.conf)"},
@@ -39,10 +40,14 @@ constexpr std::array<Cause, 17> kCauses = {{
     {"could not translate host name", "its host name is not known here"},
     {"unknown mysql server host", "its host name is not known here"},
     {"unknown server host", "its host name is not known here"},
-    {"connection refused", "nothing listens at its address"},
-    {"can't connect to", "nothing listens at its address"},
-    {"timeout expired", "its host does not answer"},
-    {"timed out", "its host does not answer"},
+    {"connection refused", "nothing listens at its address", false},
+    {"(110)", "its host does not answer", false},
+    {"can't connect to", "nothing listens at its address", false},
+    {"timeout expired", "its host does not answer", false},
+    {"timed out", "its host does not answer", false},
+    // MariaDB's client, when the greeting does not come in time (ETIMEDOUT) or the connection ends before it.
+    {"system error: 110", "its host does not answer", false},
+    {"lost connection", "what listens at its address ends the connection", false},
     {"ssl", "the encrypted connection (SSL) could not be made as configured"},
     {"too many", "the server has no free connection"},
     {"starting up", "the server is starting up"},
@@ -56,12 +61,14 @@ bool MeansTheWorkerItself(const std::string& host) {
 std::string Reason(const Attachment& attachment, const std::string& driver_text) {
   const std::string text = base::ToLowerAscii(driver_text);
   std::string reason = "the connection could not be made";
+  bool answered = false;
   for (const Cause& cause : kCauses) {
     if (text.find(cause.found) == std::string::npos) continue;
     reason = cause.says;
+    answered = cause.answered;
     break;
   }
-  if (MeansTheWorkerItself(attachment.server.host)) {
+  if (!answered && MeansTheWorkerItself(attachment.server.host)) {
     reason +=
         " (localhost means the worker's own container: use host.docker.internal for the machine that runs "
         "Docker, or the "

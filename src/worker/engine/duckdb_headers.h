@@ -7,6 +7,7 @@
 #pragma GCC diagnostic ignored "-Wpedantic"
 #include <duckdb.hpp>
 #include <duckdb/catalog/catalog.hpp>
+#include <duckdb/catalog/catalog_entry/table_function_catalog_entry.hpp>
 #include <duckdb/common/arrow/arrow_converter.hpp>
 #include <duckdb/common/arrow/arrow_format.hpp>
 #include <duckdb/common/arrow/arrow_wrapper.hpp>
@@ -14,6 +15,7 @@
 #include <duckdb/main/client_config.hpp>
 #include <duckdb/main/client_context.hpp>
 #include <duckdb/main/config.hpp>
+#include <duckdb/main/database_manager.hpp>
 #include <duckdb/main/query_result_stream.hpp>
 #include <duckdb/main/settings.hpp>
 #include <duckdb/main/valid_checker.hpp>
@@ -25,6 +27,7 @@
 #include <duckdb/parser/parsed_data/drop_info.hpp>
 #include <duckdb/parser/parsed_data/load_info.hpp>
 #include <duckdb/parser/parsed_data/pragma_info.hpp>
+#include <duckdb/parser/statement/alter_statement.hpp>
 #include <duckdb/parser/statement/attach_statement.hpp>
 #include <duckdb/parser/statement/call_statement.hpp>
 #include <duckdb/parser/statement/create_statement.hpp>

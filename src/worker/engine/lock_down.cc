@@ -3,6 +3,7 @@
 #include <array>
 
 #include "worker/engine/attach.h"
+#include "worker/engine/checkpoint_guard.h"
 #include "worker/engine/errors.h"
 
 namespace pondpilot::worker::engine {
@@ -44,6 +45,12 @@ constexpr std::array kRemoved = {
     Removed{CatalogType::TABLE_FUNCTION_ENTRY, "read_text"},
     Removed{CatalogType::TABLE_FUNCTION_ENTRY, "read_blob"},
     Removed{CatalogType::PRAGMA_FUNCTION_ENTRY, "import_database"},
+    // They run functions by name on behalf of a caller, out of sight of the list of allowed statements.
+    Removed{CatalogType::TABLE_FUNCTION_ENTRY, "create_external_resource"},
+    Removed{CatalogType::TABLE_FUNCTION_ENTRY, "destroy_external_resource"},
+    Removed{CatalogType::TABLE_FUNCTION_ENTRY, "register_external_resource"},
+    Removed{CatalogType::TABLE_FUNCTION_ENTRY, "deregister_external_resource"},
+    Removed{CatalogType::TABLE_FUNCTION_ENTRY, "register_external_resource_type"},
 };
 
 // Settings that ordinary tools change and that harm nobody.
@@ -101,6 +108,7 @@ void RemoveFunctions(duckdb::Connection& own) {
 Result<void> LockDown(duckdb::Connection& own) {
   try {
     RemoveFunctions(own);
+    GuardCheckpoint(own);
     const std::array<std::string, 8> settings = {
         // It rewrites aggregates into calls of mysql_query, which is gone.
         "SET GLOBAL disabled_optimizers = 'remote_pushdown'",
@@ -148,6 +156,11 @@ Result<void> ProveLockDown(duckdb::DuckDB& database, const std::vector<Attachmen
     if (!tenant.Query(sql)->HasError()) return proof_failed(std::string("still possible: ") + sql);
   }
   (void)tenant.Query("DROP SECRET IF EXISTS pondpilot_proof");
+  for (const Attachment& attachment : attachments) {
+    // Of a database that is not there it fails as well, for that reason.
+    const std::string sql = "CHECKPOINT " + SqlIdentifier(attachment.alias);
+    if (!tenant.Query(sql)->HasError()) return proof_failed("still possible: " + sql);
+  }
   const auto functions = tenant.Query(
       "SELECT string_agg(DISTINCT function_name, ', ') FROM duckdb_functions() WHERE "
       "function_name IN (" +

@@ -83,7 +83,6 @@ Result<void> StatementPolicy::Check(const duckdb::SQLStatement& statement) const
     case StatementType::DELETE_STATEMENT:
     case StatementType::MERGE_INTO_STATEMENT:
     case StatementType::EXECUTE_STATEMENT:
-    case StatementType::ALTER_STATEMENT:
     case StatementType::TRANSACTION_STATEMENT:
     case StatementType::ANALYZE_STATEMENT:
     case StatementType::VARIABLE_SET_STATEMENT:
@@ -109,6 +108,13 @@ Result<void> StatementPolicy::Check(const duckdb::SQLStatement& statement) const
     case StatementType::DROP_STATEMENT: {
       const auto& drop = statement.Cast<duckdb::DropStatement>();
       if (drop.info && drop.info->type == duckdb::CatalogType::SECRET_ENTRY) return Refuse("DROP SECRET");
+      return {};
+    }
+    case StatementType::ALTER_STATEMENT: {
+      // A database that has another name is no longer one that must not be detached.
+      const auto& alter = statement.Cast<duckdb::AlterStatement>();
+      if (!alter.info || alter.info->type == duckdb::AlterType::ALTER_DATABASE)
+        return Refuse("ALTER DATABASE");
       return {};
     }
     case StatementType::PREPARE_STATEMENT: {
