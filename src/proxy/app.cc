@@ -145,6 +145,8 @@ int Serve(const config::Loaded& loaded) {
   docker.image = config.containers.image;
   docker.network = config.containers.network;
   docker.instance = config.containers.instance;
+  // Outside a container nothing else sets two proxies on one machine apart.
+  docker.place = std::to_string(config.server.port) + "-" + std::to_string(config.server.grpc_port);
   launch::docker::DockerLauncher launcher(std::move(docker));
   fleet::GrpcWorkerControlFactory controls(config.duckdb);
   const auth::TokenVerifier verifier(config.security.jwt_secret, clock);
