@@ -1,8 +1,11 @@
 # shellcheck shell=bash
 # The running product: .env, ports, Compose, the first query.
 
-export PORT=${PORT:-8080}
-export GRPC_PORT=${GRPC_PORT:-8081}
+# Host ports: from the environment, else from .env, else the product's own.
+env_file_value() { sed -n "s/^$1=//p" "$ROOT/.env" 2>/dev/null | tail -n 1 | tr -d "\"'"; }
+PORT=${PORT:-$(env_file_value PORT)}
+GRPC_PORT=${GRPC_PORT:-$(env_file_value GRPC_PORT)}
+export PORT=${PORT:-8080} GRPC_PORT=${GRPC_PORT:-8081}
 
 # Compose's plugin where the machine has it, else Debian's own from the client image, which sees the tree at the same
 # path, so that relative mounts mean the same.
@@ -15,7 +18,7 @@ compose() {
   if [ -t 0 ] && [ -t 1 ]; then flags=(-it); fi
   timeout 300 docker run --rm "${flags[@]}" --init -m 512m --label "pondpilot.checkout=$ID" \
     -v "$ENGINE_SOCKET:/var/run/docker.sock" -v "$ROOT:$ROOT" -w "$ROOT" \
-    -e PORT -e GRPC_PORT -e DATABASE_URL -e CLAUDE_API_KEY -e OPENAI_API_KEY \
+    -e PORT -e GRPC_PORT -e CONFIG_SUM -e DATABASE_URL -e CLAUDE_API_KEY -e OPENAI_API_KEY \
     "$CLIENT_IMAGE" docker-compose -f compose.yaml "$@"
 }
 
@@ -35,7 +38,7 @@ ensure_env_file() {
 proxy_container() { timeout 20 docker ps -q --filter "label=com.docker.compose.project=$(project_name)" \
   --filter label=com.docker.compose.service=proxy; }
 
-project_name() { sed -n 's/^COMPOSE_PROJECT_NAME=//p' "$ROOT/.env" 2>/dev/null | tail -n 1; }
+project_name() { env_file_value COMPOSE_PROJECT_NAME; }
 
 # The inode of a socket that listens on TCP port $1, if any; needs no tool.
 listening_inode() {
@@ -63,8 +66,10 @@ port_owner() {
   echo "another process"
 }
 
+# Before anything takes long. What runs from here already has its ports.
 check_ports() {
   local name
+  [ -z "$(project_name)" ] || [ -z "$(proxy_container)" ] || return 0
   [ "$PORT" != "$GRPC_PORT" ] || fail "PORT and GRPC_PORT are both $PORT; they have to differ."
   for name in PORT GRPC_PORT; do
     case "${!name}" in
@@ -101,7 +106,12 @@ wait_for_ready() {
   return 1
 }
 
-start_stack() { compose up -d --remove-orphans; }
+# Compose makes a new container when a label has changed; that the mounted file has, it doesn't see.
+start_stack() {
+  CONFIG_SUM=$(cksum <"$ROOT/samples/config.yaml")
+  export CONFIG_SUM
+  compose up -d --remove-orphans
+}
 
 make_token() { timeout 30 docker exec "$(proxy_container)" pondpilot-proxy token --sub "$1" --ttl "${2:-1h}"; }
 
@@ -113,7 +123,6 @@ run_first_query() {
 
 stack_up() {
   ensure_env_file
-  [ -n "$(proxy_container)" ] || check_ports
   step 300 "Starting compose.yaml" start_stack
   step 90 "Waiting until the proxy is ready" wait_for_ready
   local answer="$ROOT/build/log/first-query.txt"
