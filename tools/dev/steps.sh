@@ -18,9 +18,10 @@ fail() {
 }
 
 begin_log() {
-  mkdir -p "$ROOT/build/log"
   LOG="$ROOT/build/log/$1.log"
-  : >"$LOG"
+  { mkdir -p "$ROOT/build/log" && : >"$LOG"; } 2>/dev/null ||
+    fail "can't write $LOG." "The folder build belongs to $(stat -c %U "$ROOT/build" 2>/dev/null || echo somebody else):" \
+      "run this as that user, or remove the folder."
 }
 
 # step SECONDS TITLE COMMAND…: runs the command (a function will do) in its own process group with its output in the

@@ -1,0 +1,87 @@
+#include "proxy/ai/chat_stream.h"
+
+#include <nlohmann/json.hpp>
+
+#include "proxy/ai/problems.h"
+#include "telemetry/log.h"
+
+namespace pondpilot::proxy::ai {
+
+void LogCall(const CallRecord& call, std::string_view result, const Usage& usage, const base::Clock& clock) {
+  const auto ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(clock.Now() - call.started_at).count();
+  telemetry::Log(telemetry::Level::kInfo, "AI call",
+                 {{"user_id", call.user_id},
+                  {"provider", call.provider},
+                  {"model", call.model},
+                  {"result", result},
+                  {"input_tokens", usage.input_tokens},
+                  {"output_tokens", usage.output_tokens},
+                  {"ms", ms},
+                  {"request_id", call.request_id}});
+}
+
+ChatStream::ChatStream(CallRecord call, std::unique_ptr<UpstreamReply> reply,
+                       std::unique_ptr<ChatDecoder> decoder, CallSlots::Slot slot, const base::Clock& clock)
+    : call_(std::move(call)),
+      reply_(std::move(reply)),
+      decoder_(std::move(decoder)),
+      slot_(std::move(slot)),
+      clock_(clock) {}
+
+ChatStream::~ChatStream() { LogCall(call_, result_, decoder_->end().usage, clock_); }
+
+boost::asio::awaitable<void> ChatStream::Run(http::BodyWriter& writer) {
+  while (!ended_) {
+    Outcome<std::string> out = co_await Next();
+    std::string text;
+    if (out) {
+      // Without a text there is still a sign of life, so that nothing on the way thinks the connection idle.
+      text = out->empty() ? ": thinking\n\n" : std::move(*out);
+    } else {
+      ended_ = true;
+      result_ = out.error().code;
+      text = FormatSse("error", http::ToResponse(out.error(), call_.request_id).body);
+    }
+    if (!co_await writer.Write(std::move(text))) co_return;
+  }
+}
+
+boost::asio::awaitable<Outcome<std::string>> ChatStream::Next() {
+  const base::Result<std::string> piece = co_await reply_->Read();
+  if (!piece) {
+    telemetry::Log(
+        telemetry::Level::kWarn, "AI provider broke off",
+        {{"provider", call_.provider}, {"request_id", call_.request_id}, {"error", piece.error().detail}});
+    co_return std::unexpected(TransportProblem(piece.error()));
+  }
+  if (piece->empty()) co_return std::unexpected(BrokenOff(""));
+  const auto events = parser_.Feed(*piece);
+  if (!events) co_return std::unexpected(TransportProblem(events.error()));
+  std::string out;
+  for (const SseEvent& event : *events) {
+    const Outcome<ChatStep> step = decoder_->Decode(event);
+    if (!step) {
+      // What came in the same piece goes out before the failure.
+      out += FormatSse("error", http::ToResponse(step.error(), call_.request_id).body);
+      result_ = step.error().code;
+      ended_ = true;
+      break;
+    }
+    if (!step->text.empty()) out += FormatSse("delta", nlohmann::json({{"text", step->text}}).dump());
+    if (step->ended) {
+      const ChatEnd& end = decoder_->end();
+      nlohmann::ordered_json done;
+      done["model"] = end.model.empty() ? call_.model : end.model;
+      done["stop_reason"] = end.stop_reason;
+      done["usage"] = {{"input_tokens", end.usage.input_tokens}, {"output_tokens", end.usage.output_tokens}};
+      out += FormatSse("done", done.dump());
+      result_ = "ok";
+      ended_ = true;
+      break;
+    }
+  }
+  co_return out;
+}
+
+}  // namespace pondpilot::proxy::ai

@@ -1,0 +1,54 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "proxy/ai/call_slots.h"
+#include "proxy/ai/provider.h"
+#include "proxy/ai/upstream.h"
+#include "proxy/http/message.h"
+
+namespace pondpilot::proxy::ai {
+
+// What the log says about one call.
+struct CallRecord {
+  std::string user_id;
+  std::string provider;  // "claude", "openai"
+  std::string model;
+  std::string request_id;
+  base::Clock::Steady started_at;
+};
+
+// One line for a call that has ended; `result` is "ok" or a problem's code.
+void LogCall(const CallRecord& call, std::string_view result, const Usage& usage, const base::Clock& clock);
+
+// Passes a provider's stream on as this proxy's own events, the same for every provider: "delta" {"text"},
+// then one "done" {"model","stop_reason","usage"} or "error" (a problem). The provider is read no faster than
+// the client reads. Destroying it ends the provider's connection.
+class ChatStream {
+ public:
+  // `clock` must outlive the stream.
+  ChatStream(CallRecord call, std::unique_ptr<UpstreamReply> reply, std::unique_ptr<ChatDecoder> decoder,
+             CallSlots::Slot slot, const base::Clock& clock);
+  ~ChatStream();
+  ChatStream(const ChatStream&) = delete;
+  ChatStream& operator=(const ChatStream&) = delete;
+
+  boost::asio::awaitable<void> Run(http::BodyWriter& writer);
+
+ private:
+  // Reads the next piece and returns what goes to the client; sets result_ when it is the last.
+  boost::asio::awaitable<Outcome<std::string>> Next();
+
+  const CallRecord call_;
+  const std::unique_ptr<UpstreamReply> reply_;
+  const std::unique_ptr<ChatDecoder> decoder_;
+  const CallSlots::Slot slot_;
+  const base::Clock& clock_;
+  SseParser parser_;
+  bool ended_ = false;
+  std::string result_ = "client_gone";
+};
+
+}  // namespace pondpilot::proxy::ai

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "base/clock.h"
+#include "config/config.h"
+#include "proxy/ai/upstream.h"
+#include "proxy/auth/token_verifier.h"
+#include "proxy/http/router.h"
+
+namespace pondpilot::proxy::ai {
+
+// What a demo user may have a model write, at most: anybody can get a demo token, and the operator pays.
+inline constexpr int64_t kDemoMaxTokens = 1024;
+
+struct GatewayServices {
+  const auth::TokenVerifier* verifier = nullptr;  // must outlive the routes
+  // Takes one request from the caller's budget, or says why not.
+  std::function<base::Result<void>(const auth::Principal&)> admit;
+  const base::Clock* clock = nullptr;  // must outlive the routes
+  config::Config::Ai settings;
+  UpstreamWaits waits;
+};
+
+// POST /ai/chat and POST /ai/embed. They must be served on one thread.
+std::vector<http::Route> AiRoutes(GatewayServices services);
+
+}  // namespace pondpilot::proxy::ai
