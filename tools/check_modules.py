@@ -22,7 +22,7 @@ ALLOWED = {
     "proxy/limits": [],
     "proxy/launch": [],
     "proxy/fleet": ["proxy/launch"],
-    "proxy/ai": [],
+    "proxy/ai": ["proxy/http", "proxy/auth", "proxy/limits"],
     "proxy/http": [],
     "proxy/grpc": ["proxy/auth", "proxy/limits", "proxy/fleet"],
     "proxy/admin": ["proxy/http", "proxy/auth", "proxy/limits", "proxy/fleet", "proxy/launch"],

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "proxy/admin/demo_token.h"
+#include "proxy/ai/gateway.h"
 #include "proxy/auth/token_issuer.h"
 #include "proxy/auth/token_verifier.h"
 #include "proxy/fleet/fleet.h"
@@ -166,6 +167,12 @@ int Serve(const config::Loaded& loaded) {
   ProxyHealth health(config, launcher, *fleet, clock);
   std::vector<http::Route> routes = admin::HealthRoutes(health);
   routes.push_back(admin::DemoTokenRoute(issuer, budgets.demo_tokens(), config.security.demo_tokens));
+  ai::GatewayServices ai_services;
+  ai_services.verifier = &verifier;
+  ai_services.admit = [&budgets](const auth::Principal& principal) { return budgets.Admit(principal); };
+  ai_services.clock = &clock;
+  ai_services.settings = config.ai;
+  for (http::Route& route : ai::AiRoutes(std::move(ai_services))) routes.push_back(std::move(route));
   const http::Router router(std::move(routes), http::Cors(config.security.cors_allowed_origins));
 
   grpc::RelayServices services;
