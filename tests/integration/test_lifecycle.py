@@ -81,7 +81,10 @@ def test_an_idle_worker_stops_and_comes_back(start_proxy, engine, own_network, s
     user = proxy.user(sub)
     user.query("CREATE TABLE mine AS SELECT 1 AS a")
     worker = proxy.worker_of(sub)
+    volumes = [mount["Name"] for mount in inspect(worker)["Mounts"] if mount["Type"] == "volume"]
     eventually(lambda: gone(worker), "the idle worker is gone", 30)
+    for volume in volumes:
+        assert command("docker", "volume", "inspect", volume, check=False).returncode != 0, "its spill volume went with it"
     stopped = proxy.log_lines("Container stopped")
     assert [(line["user_id"], line["reason"]) for line in stopped] == [(sub, "idle_timeout")]
     assert user.value("SELECT 42") == 42

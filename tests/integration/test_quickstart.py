@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.databases import start_postgres
-from tests.support.engine import Engine, command, docker, inspect, workers_on
+from tests.support.engine import ROOT, Engine, command, docker, inspect, workers_on
+from tests.support.fake_anthropic import PIECES
 from tests.support.waiting import eventually
 
 FILES = Path(__file__).parent / "quickstart"
@@ -238,8 +239,13 @@ def with_database(engine: Engine, unchanged: QuickStart) -> Iterator[QuickStart]
     compose = quick.folder / "docker-compose.yml"
     printed = "      - JWT_SECRET=${JWT_SECRET}\n"
     assert printed in compose.read_text()
-    compose.write_text(compose.read_text().replace(printed, printed + "      - DATABASE_URL=${DATABASE_URL}\n"))
+    compose.write_text(compose.read_text().replace(
+        printed, printed + "      - DATABASE_URL=${DATABASE_URL}\n"
+        # The page's key belongs to nobody: a scripted provider takes Anthropic's place.
+        "      - CLAUDE_BASE_URL=http://anthropic:8000\n"))
     quick.up()
+    engine.start("anthropic", engine.test_image, "python3", "/support/fake_anthropic.py", network=quick.network,
+                 aliases=("anthropic",), options=("--init", "--entrypoint", "", "-v", f"{ROOT}/tests/support:/support:ro"))
     # .env as printed says postgresql://user:pass@host:5432/database.
     database = start_postgres(engine, quick.network, host="host", user="user", password="pass")
     database.run(DATA)
@@ -266,6 +272,46 @@ def test_sql_example_orders(with_database: QuickStart):
                                 "\nprint(table.num_rows, table.column_names, [str(v) for v in table.to_pylist()[0].values()])")
     # Customer 00 has the orders 12, 24 … 120.
     assert said == "10 ['customer_name', 'order_count', 'total_revenue'] ['customer 00', '10', '660.00']\n"
+
+
+# As the page prints them, but for -s.
+CHAT = """curl -s -X POST http://localhost:8080/ai/chat \\
+-H "Authorization: Bearer <token>" \\
+-H "Content-Type: application/json" \\
+-d '{
+"messages": [{"role": "user", "content": "Write a SQL query to find top customers"}],
+"model": "claude-sonnet-4-20250514"
+}'"""
+
+EMBED = """curl -s -X POST http://localhost:8080/ai/embed \\
+-H "Authorization: Bearer <token>" \\
+-H "Content-Type: application/json" \\
+-d '{
+"input": "customer revenue analysis",
+"model": "text-embedding-3-small"
+}'"""
+
+
+def test_chat_line_streams(with_database: QuickStart):
+    said = ""
+    token = with_database.token()
+
+    def answered() -> bool:
+        # The scripted provider may be a moment behind its container.
+        nonlocal said
+        said = with_database.shell(CHAT.replace("<token>", token))
+        return "event:" in said
+
+    eventually(answered, "a stream of events", 20, every=0.3)
+    texts = [json.loads(line.removeprefix("data:")).get("text", "") for line in said.splitlines() if line.startswith("data:")]
+    assert "".join(texts) == "".join(PIECES), said
+    assert "event: done" in said and '"output_tokens":9' in said.replace(" ", ""), said
+
+
+def test_embed_line_says_which_key_it_needs(with_database: QuickStart):
+    """The page's .env has no OpenAI key, and Anthropic has no embeddings."""
+    answer = json.loads(with_database.shell(EMBED.replace("<token>", with_database.token())))
+    assert answer["status"] == 503 and "OPENAI_API_KEY" in answer["detail"], answer
 
 
 def test_detailed_health_with_the_database(with_database: QuickStart):
