@@ -16,7 +16,7 @@ constexpr uint64_t kOutsideData = 32 * kMiB;
 // stacks, the result batches on their way out, and what the allocator loses to fragmentation (at two threads
 // a spilling sort was seen 140 MiB above DuckDB's own count). gRPC ends the process when its own allocation
 // fails, so this is generous.
-constexpr uint64_t kBesidesDuckDb = 208 * kMiB;
+constexpr uint64_t kBesidesDuckDb = 256 * kMiB;
 
 // Spilling to disk is bounded, so that one user can't fill the host's disk.
 constexpr uint64_t kSpillFactor = 8;
