@@ -74,13 +74,14 @@ show_failed_units() {
 }
 
 run_tests() {
-  local suites=(release asan integration)
+  local suites=(release integration)
   case "${1:-all}" in
     all) ;;
+    full) suites=(release asan integration) ;;
     unit) suites=(release) ;;
     asan) suites=(asan) ;;
     integration) suites=(integration) ;;
-    *) fail "there is no suite \"$1\"; there are unit, asan, integration and all." ;;
+    *) fail "there is no suite \"$1\"; there are unit, asan, integration, all (unit and integration) and full (with asan)." ;;
   esac
   [ $# -eq 0 ] || shift
   begin_log test

@@ -82,9 +82,10 @@ struct Identity {
 class TlsServer {
  public:
   TlsServer(const Identity& identity, int calls)
-      : acceptor_(io_, {asio::ip::make_address("127.0.0.1"), 0}), thread_([this, calls] { Serve(calls); }) {
+      : acceptor_(io_, {asio::ip::make_address("127.0.0.1"), 0}) {
     SSL_CTX_use_certificate(context_.native_handle(), identity.certificate.get());
     SSL_CTX_use_PrivateKey(context_.native_handle(), identity.key.get());
+    thread_ = std::thread([this, calls] { Serve(calls); });  // not before it has its certificate
   }
   ~TlsServer() { thread_.join(); }
   uint16_t port() const { return acceptor_.local_endpoint().port(); }

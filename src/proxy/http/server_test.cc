@@ -5,6 +5,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/connect.hpp>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -40,6 +41,7 @@ class ServerTest : public ::testing::Test {
   void TearDown() override {
     asio::co_spawn(io_, server_->Stop(std::chrono::milliseconds(200)), asio::use_future).get();
     server_.reset();
+    work_.reset();
     thread_.join();
   }
 
@@ -109,6 +111,8 @@ class ServerTest : public ::testing::Test {
   std::binary_semaphore started_{0};
   std::binary_semaphore ended_{0};
   asio::io_context io_;
+  // The context must outlive a server that has stopped: TearDown stops it once more.
+  asio::executor_work_guard<asio::io_context::executor_type> work_ = asio::make_work_guard(io_);
   asio::io_context client_io_;
   std::shared_ptr<Server> server_;
   std::thread thread_;

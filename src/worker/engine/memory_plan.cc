@@ -16,7 +16,7 @@ constexpr uint64_t kOutsideData = 32 * kMiB;
 // stacks, the result batches on their way out, and what the allocator loses to fragmentation (at two threads
 // a spilling sort was seen 140 MiB above DuckDB's own count). gRPC ends the process when its own allocation
 // fails, so this is generous.
-constexpr uint64_t kBesidesDuckDb = 208 * kMiB;
+constexpr uint64_t kBesidesDuckDb = 288 * kMiB;
 
 // Spilling to disk is bounded, so that one user can't fill the host's disk.
 constexpr uint64_t kSpillFactor = 8;
@@ -27,7 +27,7 @@ MemoryPlan PlanMemory(const Limits& limits) {
   MemoryPlan plan;
   const uint64_t total = std::max(limits.memory_bytes, 64 * kMiB);
   plan.data_bytes = total - std::min(kOutsideData, total / 8);
-  plan.duckdb_bytes = plan.data_bytes - std::min(kBesidesDuckDb, plan.data_bytes / 2);
+  plan.duckdb_bytes = plan.data_bytes - std::min(kBesidesDuckDb, plan.data_bytes * 3 / 5);
   plan.spill_bytes = total * kSpillFactor;
   // More threads than cores gain nothing; a second thread costs tiny queries 100 µs.
   plan.threads = static_cast<uint32_t>(std::clamp(std::ceil(limits.cpu_cores), 1.0, 256.0));
