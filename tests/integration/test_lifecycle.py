@@ -121,7 +121,7 @@ def test_the_cap_on_workers(start_proxy, engine, own_network, sub):
     def gets_one() -> bool:
         try:
             return proxy.user(f"{sub}-b").value("SELECT 42") == 42
-        except flight.FlightError:
+        except (flight.FlightError, pa.ArrowException):
             return False
 
     eventually(gets_one, "the idle worker makes room", 30, every=0.3)
