@@ -76,7 +76,7 @@ show_failed_units() {
 run_tests() {
   local suites=(release integration)
   case "${1:-all}" in
-    all) ;;
+    all) suites=(release asan integration) ;;
     full) suites=(release asan integration) ;;
     unit) suites=(release) ;;
     asan) suites=(asan) ;;
