@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/lock_checks.h"
 #include "config/loader.h"
 #include "config/source_file.h"
 #include "proxy/app.h"
@@ -72,6 +73,7 @@ int Run(const std::vector<std::string>& arguments) {
 
 int main(int argc, char** argv) {
   pondpilot::proxy::TuneAllocator();
+  pondpilot::base::SkipLockOrderChecks();
   try {
     return pondpilot::proxy::Run(std::vector<std::string>(argv + 1, argv + argc));
   } catch (const std::exception& failure) {

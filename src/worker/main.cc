@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/hex.h"
+#include "base/lock_checks.h"
 #include "contract/names.h"
 #include "telemetry/log.h"
 #include "worker/control/control_service.h"
@@ -172,6 +173,7 @@ int Serve(const Settings& settings, const sigset_t& signals) {
 int main() {
   using namespace pondpilot::worker;
   TuneAllocator();
+  pondpilot::base::SkipLockOrderChecks();
   signal(SIGPIPE, SIG_IGN);
   // Blocked in every thread and taken by the main thread alone.
   sigset_t signals;

@@ -74,14 +74,13 @@ show_failed_units() {
 }
 
 run_tests() {
-  local suites=(release integration)
+  local suites=(release asan integration)
   case "${1:-all}" in
-    all) suites=(release asan integration) ;;
-    full) suites=(release asan integration) ;;
+    all) ;;
     unit) suites=(release) ;;
     asan) suites=(asan) ;;
     integration) suites=(integration) ;;
-    *) fail "there is no suite \"$1\"; there are unit, asan, integration, all (unit and integration) and full (with asan)." ;;
+    *) fail "there is no suite \"$1\"; there are unit, asan, integration and all." ;;
   esac
   [ $# -eq 0 ] || shift
   begin_log test

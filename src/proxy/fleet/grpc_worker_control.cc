@@ -6,7 +6,6 @@
 #include <grpcpp/security/credentials.h>
 
 #include <algorithm>
-#include <atomic>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
@@ -20,6 +19,7 @@
 
 #include "contract/control.grpc.pb.h"
 #include "contract/names.h"
+#include "proxy/fleet/control_queue.h"
 #include "proxy/fleet/listening.h"
 
 namespace pondpilot::proxy::fleet {
@@ -81,43 +81,48 @@ struct Call {
   grpc::ClientContext context;
   Request request;
   Response response;
+  grpc::Status status;
+  std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> reader;
 };
 
 using Stub = control::Worker::Stub;
 
-// Starts a call of the callback API and completes with its status, on the executor of the coroutine that
-// waits.
 template <typename Request, typename Response>
-asio::awaitable<grpc::Status> Perform(Stub& stub, std::shared_ptr<Call<Request, Response>> call,
-                                      void (Stub::async::*method)(grpc::ClientContext*, const Request*,
-                                                                  Response*,
-                                                                  std::function<void(grpc::Status)>)) {
-  auto initiate = [&stub, call, method](auto handler) {
+using Method = std::unique_ptr<grpc::ClientAsyncResponseReader<Response>> (Stub::*)(grpc::ClientContext*,
+                                                                                    const Request&,
+                                                                                    grpc::CompletionQueue*);
+
+// Makes the call and completes with its status, on the executor of the coroutine that waits.
+template <typename Request, typename Response>
+asio::awaitable<grpc::Status> Perform(Stub& stub, ControlQueue& queue,
+                                      std::shared_ptr<Call<Request, Response>> call,
+                                      Method<Request, Response> method) {
+  auto initiate = [&stub, &queue, call, method](auto handler) {
     using Handler = decltype(handler);
     auto executor = asio::get_associated_executor(handler);
     if (auto slot = asio::get_associated_cancellation_slot(handler); slot.is_connected()) {
       // The call outlives the slot's handler: it is cleared before the completion runs.
       slot.assign([call](asio::cancellation_type) { call->context.TryCancel(); });
     }
-    // gRPC asks for copyable callbacks; the work guard keeps the executor's context running meanwhile.
+    // The queue asks for copyable functions; the work guard keeps the executor's context running meanwhile.
     struct Pending {
       Handler handler;
       asio::executor_work_guard<decltype(executor)> work;
     };
     auto pending = std::make_shared<Pending>(Pending{std::move(handler), asio::make_work_guard(executor)});
-    (stub.async()->*method)(&call->context, &call->request, &call->response,
-                            [pending, call](grpc::Status status) mutable {
-                              auto on = pending->work.get_executor();
-                              // The call goes along: its context holds the channel, and the last channel must
-                              // not end on a thread of gRPC, which would wait for itself there.
-                              asio::post(on, [pending = std::move(pending), call = std::move(call),
-                                              status = std::move(status)]() mutable {
-                                auto done = std::move(pending->handler);
-                                pending.reset();
-                                asio::get_associated_cancellation_slot(done).clear();
-                                std::move(done)(std::move(status));
-                              });
-                            });
+    void* tag = queue.Begin([pending, call]() mutable {
+      auto on = pending->work.get_executor();
+      // The call goes along: its context holds the channel, and the last channel must not end on the queue's
+      // thread, which would wait for itself there.
+      asio::post(on, [pending = std::move(pending), call = std::move(call)]() mutable {
+        auto done = std::move(pending->handler);
+        pending.reset();
+        asio::get_associated_cancellation_slot(done).clear();
+        std::move(done)(std::move(call->status));
+      });
+    });
+    call->reader = (stub.*method)(&call->context, call->request, queue.queue());
+    call->reader->Finish(&call->response, &call->status, tag);
   };
   co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(grpc::Status)>(
       std::move(initiate), asio::use_awaitable);
@@ -171,8 +176,11 @@ control::AssignRequest MakeRequest(const config::Config::DuckDb& duckdb) {
 class GrpcWorkerControl final : public WorkerControl {
  public:
   GrpcWorkerControl(const std::string& address, base::Secret token,
-                    std::shared_ptr<const control::AssignRequest> assign)
-      : endpoint_(EndpointOf(address)), token_(std::move(token)), assign_(std::move(assign)) {
+                    std::shared_ptr<const control::AssignRequest> assign, std::shared_ptr<ControlQueue> queue)
+      : endpoint_(EndpointOf(address)),
+        token_(std::move(token)),
+        assign_(std::move(assign)),
+        queue_(std::move(queue)) {
     grpc::ChannelArguments arguments;
     arguments.SetMaxReceiveMessageSize(-1);
     arguments.SetMaxSendMessageSize(-1);
@@ -194,7 +202,7 @@ class GrpcWorkerControl final : public WorkerControl {
       auto call = Prepare<control::AssignRequest, control::AssignResponse>(deadline);
       call->request = *assign_;
       call->context.set_wait_for_ready(true);
-      const grpc::Status status = co_await Perform(*stub_, call, kAssign);
+      const grpc::Status status = co_await Perform(*stub_, *queue_, call, kAssign);
       if (status.ok()) co_return States(call->response.attachments());
       // The connection may break while the worker comes up; it is assigned only once it has answered.
       if (status.error_code() != grpc::StatusCode::UNAVAILABLE ||
@@ -209,7 +217,7 @@ class GrpcWorkerControl final : public WorkerControl {
   asio::awaitable<base::Result<WorkerActivity>> Status(milliseconds timeout) override {
     auto call =
         Prepare<control::StatusRequest, control::StatusResponse>(std::chrono::system_clock::now() + timeout);
-    const grpc::Status status = co_await Perform(*stub_, call, kStatus);
+    const grpc::Status status = co_await Perform(*stub_, *queue_, call, kStatus);
     if (!status.ok()) co_return Failure("Status", status);
     const auto& response = call->response;
     co_return WorkerActivity{.attachments = States(response.attachments()),
@@ -223,7 +231,7 @@ class GrpcWorkerControl final : public WorkerControl {
   asio::awaitable<base::Result<void>> Drain(milliseconds timeout) override {
     auto call =
         Prepare<control::DrainRequest, control::DrainResponse>(std::chrono::system_clock::now() + timeout);
-    const grpc::Status status = co_await Perform(*stub_, call, kDrain);
+    const grpc::Status status = co_await Perform(*stub_, *queue_, call, kDrain);
     if (!status.ok()) co_return Failure("Drain", status);
     co_return base::Result<void>();
   }
@@ -231,12 +239,9 @@ class GrpcWorkerControl final : public WorkerControl {
   std::shared_ptr<grpc::Channel> channel() const override { return channel_; }
 
  private:
-  template <typename Request, typename Response>
-  using Method = void (Stub::async::*)(grpc::ClientContext*, const Request*, Response*,
-                                       std::function<void(grpc::Status)>);
-  static constexpr Method<control::AssignRequest, control::AssignResponse> kAssign = &Stub::async::Assign;
-  static constexpr Method<control::StatusRequest, control::StatusResponse> kStatus = &Stub::async::Status;
-  static constexpr Method<control::DrainRequest, control::DrainResponse> kDrain = &Stub::async::Drain;
+  static constexpr Method<control::AssignRequest, control::AssignResponse> kAssign = &Stub::AsyncAssign;
+  static constexpr Method<control::StatusRequest, control::StatusResponse> kStatus = &Stub::AsyncStatus;
+  static constexpr Method<control::DrainRequest, control::DrainResponse> kDrain = &Stub::AsyncDrain;
 
   template <typename Request, typename Response>
   std::shared_ptr<Call<Request, Response>> Prepare(std::chrono::system_clock::time_point deadline) const {
@@ -249,6 +254,7 @@ class GrpcWorkerControl final : public WorkerControl {
   const std::optional<asio::ip::tcp::endpoint> endpoint_;
   const base::Secret token_;
   const std::shared_ptr<const control::AssignRequest> assign_;
+  const std::shared_ptr<ControlQueue> queue_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<Stub> stub_;
 };
@@ -260,14 +266,16 @@ struct GrpcWorkerControlFactory::Assignment {
 };
 
 GrpcWorkerControlFactory::GrpcWorkerControlFactory(const config::Config::DuckDb& duckdb)
-    : assignment_(std::make_shared<const Assignment>(Assignment{MakeRequest(duckdb)})) {}
+    : assignment_(std::make_shared<const Assignment>(Assignment{MakeRequest(duckdb)})),
+      queue_(std::make_shared<ControlQueue>()) {}
 
 GrpcWorkerControlFactory::~GrpcWorkerControlFactory() = default;
 
 std::shared_ptr<WorkerControl> GrpcWorkerControlFactory::Connect(const std::string& address,
                                                                  const base::Secret& token) {
   return std::make_shared<GrpcWorkerControl>(
-      address, token, std::shared_ptr<const control::AssignRequest>(assignment_, &assignment_->request));
+      address, token, std::shared_ptr<const control::AssignRequest>(assignment_, &assignment_->request),
+      queue_);
 }
 
 }  // namespace pondpilot::proxy::fleet

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "config/config.h"
+#include "proxy/fleet/control_queue.h"
 #include "proxy/fleet/worker_control.h"
 
 namespace pondpilot::proxy::fleet {
@@ -23,6 +24,7 @@ class GrpcWorkerControlFactory final : public WorkerControlFactory {
  private:
   struct Assignment;
   std::shared_ptr<const Assignment> assignment_;
+  std::shared_ptr<ControlQueue> queue_;
 };
 
 }  // namespace pondpilot::proxy::fleet

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <thread>
+#include <vector>
 
 namespace pondpilot::proxy::grpc {
 
@@ -29,11 +30,16 @@ class CompletionLoop {
   void Start();
   // After the server has shut down: lets what is pending fire, then ends the thread.
   void Stop();
+  // On the loop's thread: fires `event` with true as soon as nothing else is ready, after a bounded number of
+  // other events at the latest.
+  void Defer(Event* event) { deferred_.push_back(event); }
 
  private:
   void Run();
+  void FireDeferred();
 
   std::unique_ptr<::grpc::ServerCompletionQueue> queue_;
+  std::vector<Event*> deferred_;
   std::thread thread_;
 };
 

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <chrono>
 
-#include "base/secret.h"
 #include "contract/names.h"
+#include "proxy/grpc/connection_name.h"
 #include "proxy/grpc/metadata.h"
 #include "proxy/grpc/status.h"
 #include "telemetry/log.h"
@@ -32,46 +32,12 @@ constexpr int kVerdictTicks = 32;
 
 std::string_view View(const ::grpc::string_ref& text) { return {text.data(), text.size()}; }
 
-// Names a client's connection to the worker. The peer's address is unique while the connection lives; the key
-// makes the name say nothing and lets nobody guess it.
-std::string ConnectionName(const std::string& peer) {
-  static const base::Secret key(base::RandomHex(32));
-  return base::HmacSha256Hex(key, peer).substr(0, 32);
-}
-
 }  // namespace
 
 void RelayCall::Step::Fire(bool ok) {
   RelayCall* call = call_;
   (call->*action_)(ok);
   if (--call->pending_ == 0) delete call;
-}
-
-void RelayCall::Buffer::Push(::grpc::ByteBuffer&& message) {
-  messages_[(first_ + size_) % messages_.size()].Swap(&message);
-  ++size_;
-}
-
-void RelayCall::Buffer::Pop() {
-  messages_[first_].Clear();
-  first_ = (first_ + 1) % messages_.size();
-  --size_;
-}
-
-void LiveCalls::Enter() {
-  const std::lock_guard lock(mutex_);
-  ++count_;
-}
-
-void LiveCalls::Leave() {
-  const std::lock_guard lock(mutex_);
-  // Under the lock: once AwaitNone has returned, this object may be gone.
-  if (--count_ == 0) none_.notify_all();
-}
-
-void LiveCalls::AwaitNone() {
-  std::unique_lock lock(mutex_);
-  none_.wait(lock, [this] { return count_ == 0; });
 }
 
 void RelayCall::Await(::grpc::AsyncGenericService& service, CompletionLoop& loop,
@@ -297,8 +263,8 @@ void RelayCall::OnUpstreamRead(bool ok) {
     return;
   }
   replies_.Push(std::move(reply_));
-  PumpToClient();
   ReadUpstream();
+  WriteSoon();
 }
 
 void RelayCall::OnUpstreamFinished(bool) {
@@ -314,7 +280,7 @@ void RelayCall::OnUpstreamFinished(bool) {
     return;
   }
   upstream_finished_ = true;
-  FinishIfDrained();
+  WriteSoon();
 }
 
 // ---- The client's further messages
@@ -358,11 +324,29 @@ void RelayCall::CopyInitialMetadata() {
   }
 }
 
-void RelayCall::PumpToClient() {
-  if (client_writing_ || replies_.empty() || finishing_) return;
+void RelayCall::WriteSoon() {
+  if (client_writing_ || finishing_) return;
+  if (upstream_finished_ && replies_.size() <= 1) return FinishDrained();
+  if (write_deferred_ || replies_.empty()) return;
+  write_deferred_ = true;
+  Pending(write_time_);
+  loop_.Defer(&write_time_);
+}
+
+void RelayCall::OnWriteTime(bool) {
+  write_deferred_ = false;
+  if (finishing_ || client_writing_) return;
+  if (upstream_finished_ && replies_.size() <= 1) return FinishDrained();
+  if (replies_.empty()) return;
   client_writing_ = true;
+  ::grpc::WriteOptions options;
+  // Another message follows at once: gRPC keeps this one until then. Not the first: with it go the headers,
+  // whose write does not end before they are sent.
+  if (bytes_out_ > 0 && replies_.size() > 1 && replies_.bytes() <= ReplyBuffer::kSmallBytes) {
+    options.set_buffer_hint();
+  }
   bytes_out_ += replies_.front().Length();
-  client_.Write(replies_.front(), Pending(client_written_));
+  client_.Write(replies_.front(), options, Pending(client_written_));
 }
 
 void RelayCall::OnClientWritten(bool ok) {
@@ -373,25 +357,19 @@ void RelayCall::OnClientWritten(bool ok) {
     upstream_context_.TryCancel();
     while (!replies_.empty()) replies_.Pop();
   }
-  PumpToClient();
-  if (upstream_finished_) {
-    FinishIfDrained();
-  } else {
-    ReadUpstream();
-  }
+  if (!upstream_finished_) ReadUpstream();
+  // What came together was waited for before the first of it was written.
+  if (!write_deferred_) OnWriteTime(true);
 }
 
-void RelayCall::FinishIfDrained() {
-  if (client_writing_ || !replies_.empty()) return;
-  if (unary_ && upstream_status_.ok()) {
-    if (finishing_) return;
-    finishing_ = true;
-    bytes_out_ = reply_.Length();
-    LogEnd(upstream_status_);
-    client_.WriteAndFinish(reply_, ::grpc::WriteOptions(), upstream_status_, Pending(client_finish_));
-    return;
-  }
-  Finish(upstream_status_);
+// At most one message is left.
+void RelayCall::FinishDrained() {
+  if (unary_ && upstream_status_.ok()) replies_.Push(std::move(reply_));
+  if (replies_.empty()) return Finish(upstream_status_);
+  finishing_ = true;
+  bytes_out_ += replies_.front().Length();
+  LogEnd(upstream_status_);
+  client_.WriteAndFinish(replies_.front(), ::grpc::WriteOptions(), upstream_status_, Pending(client_finish_));
 }
 
 void RelayCall::Finish(const ::grpc::Status& status) {
@@ -422,7 +400,7 @@ void RelayCall::OnVerdictTick(bool) {
   }
   upstream_status_ = LostWorkerStatus();
   upstream_finished_ = true;
-  FinishIfDrained();
+  WriteSoon();
 }
 
 ::grpc::Status RelayCall::LostWorkerStatus() const {

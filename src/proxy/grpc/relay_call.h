@@ -5,11 +5,8 @@
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/generic/generic_stub.h>
 
-#include <array>
 #include <atomic>
-#include <condition_variable>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 
@@ -18,30 +15,19 @@
 #include "proxy/fleet/fleet.h"
 #include "proxy/grpc/completion_loop.h"
 #include "proxy/grpc/flight_server.h"
+#include "proxy/grpc/live_calls.h"
 #include "proxy/grpc/method_table.h"
+#include "proxy/grpc/reply_buffer.h"
 
 namespace pondpilot::proxy::grpc {
-
-// Counts the calls that exist, so that a server knows when its last one has gone.
-class LiveCalls {
- public:
-  void Enter();
-  void Leave();
-  // Blocks until none is left.
-  void AwaitNone();
-
- private:
-  std::mutex mutex_;
-  std::condition_variable none_;
-  size_t count_ = 0;
-};
 
 // One call from a client, from its arrival to its last operation. It owns itself: it lives until every
 // operation that it has started has completed, and is destroyed by the last. All of it runs on its loop's
 // thread, but for the fleet's callback, which only hands a result over.
 //
-// Bytes are never decoded. Back-pressure: at most kReadAhead messages wait for the client; until one has been
-// written the worker is not read.
+// Bytes are never decoded. Back-pressure: the messages that wait for the client are bounded (ReplyBuffer);
+// while they are at the bound the worker is not read. What is ready at the same moment goes to the client in
+// one write, the end of the call included: each write wakes the client.
 class RelayCall {
  public:
   // Asks the server for the next call on `loop`. The object frees itself, also when no call comes any more.
@@ -59,22 +45,6 @@ class RelayCall {
    private:
     RelayCall* call_;
     Action action_;
-  };
-
-  // The messages that one direction holds between its read and its write.
-  class Buffer {
-   public:
-    bool full() const { return size_ == messages_.size(); }
-    bool empty() const { return size_ == 0; }
-    void Push(::grpc::ByteBuffer&& message);
-    ::grpc::ByteBuffer& front() { return messages_[first_]; }
-    void Pop();
-
-   private:
-    static constexpr size_t kReadAhead = 2;
-    std::array<::grpc::ByteBuffer, kReadAhead> messages_;
-    size_t first_ = 0;
-    size_t size_ = 0;
   };
 
   RelayCall(::grpc::AsyncGenericService& service, CompletionLoop& loop, const RelayServices& services,
@@ -114,10 +84,11 @@ class RelayCall {
 
   // Towards the client.
   void CopyInitialMetadata();
-  void PumpToClient();
+  void WriteSoon();
+  void OnWriteTime(bool);
   void OnClientWritten(bool ok);
   void OnClientFinished(bool ok);
-  void FinishIfDrained();
+  void FinishDrained();
   void Finish(const ::grpc::Status& status);
   void FinishError(const base::Error& error);
 
@@ -158,7 +129,7 @@ class RelayCall {
   ::grpc::ByteBuffer request_;         // the first message; for kUnary and kServerStream the only one
   ::grpc::ByteBuffer client_message_;  // read from the client, on its way to the worker
   ::grpc::ByteBuffer reply_;           // being read from the worker
-  Buffer replies_;
+  ReplyBuffer replies_;
   // One alarm each: an alarm may be set again only when its event has been taken from the queue.
   std::optional<::grpc::Alarm> first_message_alarm_;
   std::optional<::grpc::Alarm> half_close_alarm_;
@@ -173,6 +144,7 @@ class RelayCall {
   bool upstream_finished_ = false;
   bool first_message_read_ = false;
   bool client_writing_ = false;
+  bool write_deferred_ = false;
   bool client_gone_ = false;
   bool initial_metadata_copied_ = false;
   bool finishing_ = false;
@@ -190,6 +162,7 @@ class RelayCall {
   Step client_forwarded_{this, &RelayCall::OnClientForwarded};
   Step half_close_forwarded_{this, &RelayCall::OnHalfCloseForwarded};
   Step half_close_settled_{this, &RelayCall::OnHalfCloseSettled};
+  Step write_time_{this, &RelayCall::OnWriteTime};
   Step client_written_{this, &RelayCall::OnClientWritten};
   Step client_finish_{this, &RelayCall::OnClientFinished};
   Step verdict_tick_{this, &RelayCall::OnVerdictTick};
