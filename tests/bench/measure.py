@@ -41,9 +41,7 @@ def turns(variants: list[Variant], number: int) -> list[Variant]:
     return variants[start:] + variants[:start]
 
 
-def bulk(variants: list[Variant], sql: str, rounds: int, before: Callable[[Variant, FlightUser], None],
-         around: Callable[[Variant, Callable[[], int]], int]) -> dict[str, Bulk]:
-    """`around` runs the read and may account for it."""
+def bulk(variants: list[Variant], sql: str, rounds: int, before: Callable[[Variant, FlightUser], None]) -> dict[str, Bulk]:
     users = {variant.name: variant.connect() for variant in variants}
     results = {variant.name: Bulk() for variant in variants}
     for variant in variants:
@@ -52,7 +50,7 @@ def bulk(variants: list[Variant], sql: str, rounds: int, before: Callable[[Varia
     for number in range(rounds):
         for variant in turns(variants, number):
             started = time.perf_counter()
-            size = around(variant, lambda user=users[variant.name]: read_all(user, sql))
+            size = read_all(users[variant.name], sql)
             results[variant.name].seconds.append(time.perf_counter() - started)
             results[variant.name].bytes_read = size
     for user in users.values():

@@ -68,7 +68,7 @@ class Setup:
         self.engine = Engine()
         self.network = self.engine.network("bench")
         config = base_config(self.engine, self.network, memory_limit=f"{WORKER_MEMORY_MB}m", cpu_limit=WORKER_CPUS)
-        self.proxy = Proxy(self.engine, ProxyOptions(self.network, config, memory="1g", environment=dict(p.split('=') for p in __import__('os').environ.get('LABPROXY','').split() ))).wait_ready()
+        self.proxy = Proxy(self.engine, ProxyOptions(self.network, config, memory="1g")).wait_ready()
         self.proxy_address = f"{self._address(self.proxy.container)}:8081"
         self.worker = BareWorker(self.engine, self.network, WORKER_MEMORY_MB, WORKER_CPUS)
         self.direct = Variant("direct", lambda: self.worker.user(timeout=300))

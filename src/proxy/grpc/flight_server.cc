@@ -29,7 +29,7 @@ constexpr int kMaxStreamsPerConnection = 1000;
 
 // Half of the cores: a loop moves bytes as fast as the other half can produce and consume them, and with
 // fewer loops fewer events have to be handed from the thread that polled to the one that waits for them.
-unsigned LoopCount() { if (const char* e = getenv("PPLOOPS")) return atoi(e); return std::clamp(std::thread::hardware_concurrency() / 2, 1u, 8u); }
+unsigned LoopCount() { return std::clamp(std::thread::hardware_concurrency() / 2, 1u, 8u); }
 
 }  // namespace
 

@@ -36,6 +36,7 @@ Result<std::unique_ptr<ResultStream>> DuckDbConnection::Execute(std::string_view
     return Fail(ErrorCode::kFailedPrecondition, "The connection is busy with another statement.");
   }
   interrupted_.store(false);
+  engine_.MakeRoom();
   Result<std::unique_ptr<ResultStream>> result;
   {
     const CallGate::Inside inside(*gate_);
@@ -88,7 +89,7 @@ Result<std::unique_ptr<ResultStream>> DuckDbConnection::RunOne(
   // DuckDB forgets an interrupt that came before the statement started.
   if (interrupted_.load()) return Fail(ErrorCode::kCancelled, "The statement was cancelled.");
   const bool whole = !last || !Streams(written, *submitted);
-  auto stream = DuckDbStream::Open({connection_, gate_, &engine_.follow_up()}, std::move(submitted), whole);
+  auto stream = DuckDbStream::Open({connection_, gate_, &engine_}, std::move(submitted), whole);
   if (!stream) return std::unexpected(stream.error());
   if (leaves_state) has_state_.store(true);
   return std::move(*stream);

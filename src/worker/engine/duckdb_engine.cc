@@ -8,19 +8,12 @@
 
 #include "base/text.h"
 #include "telemetry/log.h"
+#include "worker/engine/allocator.h"
 #include "worker/engine/attach.h"
 #include "worker/engine/connection.h"
 #include "worker/engine/errors.h"
 #include "worker/engine/lock_down.h"
 #include "worker/engine/memory_plan.h"
-
-// Read by the jemalloc inside libduckdb, as the last of its sources of options, before main starts. By
-// default it keeps the address space of what it has freed, and that counts against the limit on the data
-// segment: after a few large statements ordinary ones would fail for want of memory that nobody uses.
-extern "C" {
-extern const char* duckdb_je_malloc_conf_2_conf_harder;
-const char* duckdb_je_malloc_conf_2_conf_harder = "retain:false";
-}
 
 namespace pondpilot::worker::engine {
 namespace {
@@ -235,6 +228,11 @@ bool DuckDbEngine::healthy() const {
 
 void DuckDbEngine::NoteError(const base::Error& error) {
   if (error.message.find("database has been invalidated") != std::string::npos) healthy_.store(false);
+  if (error.code == ErrorCode::kResourceExhausted) memory_was_short_.store(true);
+}
+
+void DuckDbEngine::MakeRoom() {
+  if (memory_was_short_.exchange(false)) ReleaseFreedMemory();
 }
 
 void DuckDbEngine::ExplainMissingDatabase(std::string_view sql, base::Error& error) const {

@@ -28,8 +28,10 @@ class DuckDbEngine final : public Engine {
 
   const StatementPolicy& policy() const { return *policy_; }
   CancelFollowUp& follow_up() { return follow_up_; }
-  // Looks at every error for what makes the whole engine unusable.
+  // Looks at every error for what concerns the whole engine: it is unusable, memory ran out.
   void NoteError(const base::Error& error);
+  // Before a statement: when the last one ran out of memory, what it left behind is given back first.
+  void MakeRoom();
   // Adds to an error on a name that was not found why an attached database is not there, when the text names
   // one.
   void ExplainMissingDatabase(std::string_view sql, base::Error& error) const;
@@ -48,6 +50,7 @@ class DuckDbEngine final : public Engine {
   CancelFollowUp follow_up_;
   std::atomic<bool> locked_{false};
   std::atomic<bool> healthy_{true};
+  std::atomic<bool> memory_was_short_{false};
 
   mutable std::mutex mutex_;
   std::vector<AttachmentState> states_;

@@ -5,6 +5,7 @@
 #include <arrow/type.h>
 
 #include "worker/engine/arrow_types.h"
+#include "worker/engine/duckdb_engine.h"
 #include "worker/engine/errors.h"
 
 namespace pondpilot::worker::engine {
@@ -79,7 +80,7 @@ void DuckDbStream::Cancel() {
   const std::lock_guard lock(mutex_);
   if (!open_) return;
   source_.connection->Interrupt();
-  source_.follow_up->Watch(source_.gate, source_.connection);
+  source_.engine->follow_up().Watch(source_.gate, source_.connection);
 }
 
 Result<void> DuckDbStream::ReadSchema() {
@@ -139,6 +140,7 @@ Result<std::shared_ptr<arrow::RecordBatch>> DuckDbStream::Next() {
   }
   if (!open()) return nullptr;
   auto batch = Fetch();
+  if (!batch) source_.engine->NoteError(batch.error());
   // What a driver says about a connection that was closed to end the call is not what happened to the caller.
   if (!batch && cancelled_.load()) return Fail(ErrorCode::kCancelled, "The statement was cancelled.");
   return batch;

@@ -12,11 +12,13 @@
 
 namespace pondpilot::worker::engine {
 
-// What a stream needs of the connection it reads from. `follow_up` outlives the stream.
+class DuckDbEngine;
+
+// What a stream needs of the connection it reads from. The engine outlives the stream.
 struct StreamSource {
   std::shared_ptr<duckdb::Connection> connection;
   std::shared_ptr<CallGate> gate;
-  CancelFollowUp* follow_up = nullptr;
+  DuckDbEngine* engine = nullptr;
 };
 
 // A DuckDB stream of Arrow arrays, read as record batches. Keeps its connection alive.
