@@ -113,7 +113,7 @@ TEST_P(CaseTest, GivesWhatItSays) {
     EXPECT_TRUE(kNames.contains(name)) << "unknown section " << name;
   EXPECT_FALSE(read.prose.empty()) << "say what the case is about";
   const auto outcome = Outcome(read);
-  if (std::getenv("PONDPILOT_UPDATE_CASES") != nullptr) {
+  if (std::getenv("PONDPILOT_UPDATE_CASES") != nullptr) {  // NOLINT(concurrency-mt-unsafe)
     Update(GetParam(), read, outcome);
     GTEST_SKIP() << "the case was written anew; run again without PONDPILOT_UPDATE_CASES";
   }

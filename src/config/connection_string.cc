@@ -119,7 +119,7 @@ std::expected<std::string, std::string> ReadHost(const boost::urls::url_view& ur
       return Fail("its host is an IPv6 address with a zone, which is not supported.");
     return std::string(url.host_ipv6_address().to_string());
   }
-  const std::string host = url.host();
+  std::string host = url.host();
   if (host.empty()) return Fail("it names no host.");
   if (host.starts_with('/'))
     return Fail("its host is a socket path; a worker reaches databases over TCP only.");

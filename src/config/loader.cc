@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <tuple>
 
 #include "base/text.h"
 #include "config/databases.h"
@@ -63,7 +64,7 @@ class Loader {
       // What has no default is required or a list.
       if (option.default_text.empty()) continue;
       // options_test proves that each default is accepted.
-      (void)SetFromText(option, option.default_text, Origin::kFile, loaded_.config);
+      std::ignore = SetFromText(option, option.default_text, Origin::kFile, loaded_.config);
     }
   }
 

@@ -100,9 +100,9 @@ TEST_F(SourceFileTest, AnUnreadableFileIsAnError) {
 }
 
 TEST(ProcessEnvironmentTest, HoldsWhatIsSet) {
-  ASSERT_EQ(::setenv("PONDPILOT_TEST_VARIABLE", "a=b", 1), 0);
+  ASSERT_EQ(::setenv("PONDPILOT_TEST_VARIABLE", "a=b", 1), 0);  // NOLINT(concurrency-mt-unsafe)
   EXPECT_EQ(ProcessEnvironment().at("PONDPILOT_TEST_VARIABLE"), "a=b");
-  ASSERT_EQ(::unsetenv("PONDPILOT_TEST_VARIABLE"), 0);
+  ASSERT_EQ(::unsetenv("PONDPILOT_TEST_VARIABLE"), 0);  // NOLINT(concurrency-mt-unsafe)
   EXPECT_FALSE(ProcessEnvironment().contains("PONDPILOT_TEST_VARIABLE"));
 }
 

@@ -27,10 +27,12 @@ constexpr char kUsage[] =
 // instead of going back to the kernel and coming anew, page fault by page fault: a quarter more throughput, a
 // third less CPU.
 void TuneAllocator() {
+  // NOLINTBEGIN(concurrency-mt-unsafe): before threads start
   mallopt(M_ARENA_MAX, 1);
   mallopt(M_MMAP_THRESHOLD, 32 << 20);
   mallopt(M_TRIM_THRESHOLD, 256 << 20);
   mallopt(M_TOP_PAD, 16 << 20);
+  // NOLINTEND(concurrency-mt-unsafe)
 }
 
 int Run(const std::vector<std::string>& arguments) {

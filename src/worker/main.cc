@@ -99,12 +99,14 @@ std::optional<Settings> ReadSettings() {
 // Freed memory must go back: what the process keeps counts against its limit, and the next statement needs
 // it.
 void TuneAllocator() {
+  // NOLINTBEGIN(concurrency-mt-unsafe): before threads start
   mallopt(M_ARENA_MAX, 2);
   mallopt(M_MMAP_THRESHOLD, 4 << 20);
   mallopt(M_TRIM_THRESHOLD, 16 << 20);
   // Arrow's own pools reserve address space, which counts against the data limit. Arrow reads this when its
   // first pool is made.
-  ::setenv("ARROW_DEFAULT_MEMORY_POOL", "system", 1);  // NOLINT(concurrency-mt-unsafe): before threads start
+  ::setenv("ARROW_DEFAULT_MEMORY_POOL", "system", 1);
+  // NOLINTEND(concurrency-mt-unsafe)
 }
 
 // Waits for SIGTERM, for the end of the lease, or, once the proxy has asked the worker to end, for the end of

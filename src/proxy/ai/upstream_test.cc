@@ -81,8 +81,7 @@ struct Identity {
 // Answers `calls` TLS connections with "secure".
 class TlsServer {
  public:
-  TlsServer(const Identity& identity, int calls)
-      : acceptor_(io_, {asio::ip::make_address("127.0.0.1"), 0}) {
+  TlsServer(const Identity& identity, int calls) : acceptor_(io_, {asio::ip::make_address("127.0.0.1"), 0}) {
     SSL_CTX_use_certificate(context_.native_handle(), identity.certificate.get());
     SSL_CTX_use_PrivateKey(context_.native_handle(), identity.key.get());
     thread_ = std::thread([this, calls] { Serve(calls); });  // not before it has its certificate

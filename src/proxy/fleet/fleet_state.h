@@ -90,7 +90,7 @@ struct User {
 
 // Everything below `mutex` is guarded by it. It is never held over a co_await or while a callback runs.
 struct Fleet::State {
-  State(Fleet& owner, boost::asio::any_io_executor executor, FleetOptions fleet_options,
+  State(Fleet& owner, const boost::asio::any_io_executor& executor, FleetOptions fleet_options,
         launch::Launcher& fleet_launcher, WorkerControlFactory& fleet_controls,
         const base::Clock& fleet_clock);
 

@@ -255,6 +255,7 @@ TEST_F(FleetTest, OneLaunchForManyThreads) {
   std::vector<Answer> answers;
   {
     std::vector<std::jthread> threads;
+    threads.reserve(kThreads);
     for (int i = 0; i < kThreads; ++i) {
       threads.emplace_back([&] {
         ready.arrive_and_wait();
@@ -529,6 +530,7 @@ TEST_F(FleetTest, ManyUsersAndThreadsUnderACapEachGetOneAnswer) {
   std::atomic<int> refused = 0;
   {
     std::vector<std::jthread> threads;
+    threads.reserve(8);
     for (int i = 0; i < 8; ++i) {
       threads.emplace_back([&, i] {
         for (int n = 0; n < 40; ++n) {

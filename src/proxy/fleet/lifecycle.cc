@@ -207,8 +207,8 @@ asio::awaitable<void> Fleet::State::Watch(std::shared_ptr<Member> member) {
       ended =
           co_await asio::co_spawn(strand, launcher.WaitForExit(member->handle),
                                   asio::bind_cancellation_slot(member->unwatch.slot(), asio::use_awaitable));
-    } catch (const boost::system::system_error&) {
-      // Cancelled.
+    } catch (const boost::system::system_error& failure) {
+      ended = base::Fail(base::ErrorCode::kCancelled, "The watch was ended.", failure.what());
     }
     bool wanted = false;
     {

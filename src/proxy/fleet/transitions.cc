@@ -116,11 +116,11 @@ std::string SentenceFor(StopReason reason, const std::optional<launch::WorkerExi
   return {};
 }
 
-Fleet::State::State(Fleet& owner, asio::any_io_executor executor, FleetOptions fleet_options,
+Fleet::State::State(Fleet& owner, const asio::any_io_executor& executor, FleetOptions fleet_options,
                     launch::Launcher& fleet_launcher, WorkerControlFactory& fleet_controls,
                     const base::Clock& fleet_clock)
     : fleet(owner),
-      strand(asio::make_strand(std::move(executor))),
+      strand(asio::make_strand(executor)),
       options(std::move(fleet_options)),
       launcher(fleet_launcher),
       controls(fleet_controls),

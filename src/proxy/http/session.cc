@@ -311,10 +311,9 @@ asio::awaitable<void> Session::Refuse(beast::error_code error) {
         "The headers are too large",
         "The headers may have up to " + std::to_string(server_->limits_.header_bytes) + " bytes together.",
         {}};
-  } else if (error.category() != bhttp::make_error_code(bhttp::error::bad_method).category()) {
+  } else if (error.category() != bhttp::make_error_code(bhttp::error::bad_method).category() ||
+             error == bhttp::error::end_of_stream || error == bhttp::error::partial_message) {
     co_return;  // the connection broke or its time is up: nobody to answer
-  } else if (error == bhttp::error::end_of_stream || error == bhttp::error::partial_message) {
-    co_return;
   }
   const std::string request_id = RequestIdFor("");
   refused_ = true;

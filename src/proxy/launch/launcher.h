@@ -11,11 +11,12 @@
 
 namespace pondpilot::proxy::launch {
 
-// What a worker is started with. Holds no secret: the worker gets its user's attachments over the control contract.
+// What a worker is started with. Holds no secret: the worker gets its user's attachments over the control
+// contract.
 struct WorkerSpec {
-  std::string worker_id;            // unique; part of the container's name
-  std::string user_id;              // the token's sub; goes to a label as a digest, never in clear
-  std::string token_sha256;         // hex digest of the token that the proxy will present
+  std::string worker_id;     // unique; part of the container's name
+  std::string user_id;       // the token's sub; goes to a label as a digest, never in clear
+  std::string token_sha256;  // hex digest of the token that the proxy will present
   uint64_t memory_limit_bytes = 0;
   double cpu_limit = 0;
   std::vector<std::string> sqlite_paths;  // absolute paths that must be visible to the worker, read-only
@@ -34,22 +35,24 @@ struct WorkerExit {
   bool out_of_memory = false;  // the kernel killed it at its memory limit
 };
 
-// The seam behind which workers are started. Every call has a deadline of its own inside and ends with an Error at
-// the latest then. Coroutines run on the caller's executor; one Launcher serves many of them at once.
+// The seam behind which workers are started. Every call has a deadline of its own inside and ends with an
+// Error at the latest then. Coroutines run on the caller's executor; one Launcher serves many of them at
+// once.
 class Launcher {
  public:
   virtual ~Launcher() = default;
 
-  // Once, before anything else: finds the network, the image and the proxy's own container; removes what an earlier
-  // run of this same instance left behind. The error says what the operator has to do.
+  // Once, before anything else: finds the network, the image and the proxy's own container; removes what an
+  // earlier run of this same instance left behind. The error says what the operator has to do.
   virtual boost::asio::awaitable<base::Result<void>> Prepare() = 0;
   // Is the backend usable now? For readiness.
   virtual boost::asio::awaitable<base::Result<void>> Check() = 0;
   // Returns once the worker runs and has an address. On an error nothing is left behind.
   virtual boost::asio::awaitable<base::Result<LaunchedWorker>> Launch(WorkerSpec spec) = 0;
-  // SIGTERM, after `grace` SIGKILL, then removes it. Returns when it is confirmed to be gone; a worker that no longer
-  // exists is success.
-  virtual boost::asio::awaitable<base::Result<void>> Stop(std::string handle, std::chrono::milliseconds grace) = 0;
+  // SIGTERM, after `grace` SIGKILL, then removes it. Returns when it is confirmed to be gone; a worker that
+  // no longer exists is success.
+  virtual boost::asio::awaitable<base::Result<void>> Stop(std::string handle,
+                                                          std::chrono::milliseconds grace) = 0;
   // Waits until the worker has ended, however long that takes; a worker that no longer exists has ended.
   virtual boost::asio::awaitable<base::Result<WorkerExit>> WaitForExit(std::string handle) = 0;
 };

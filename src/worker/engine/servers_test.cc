@@ -29,7 +29,7 @@ using ::testing::Not;
 
 // nullopt when the variable is not set; fails the test when it is not understood.
 std::optional<ServerTarget> FromEnvironment(const char* variable) {
-  const char* text = std::getenv(variable);
+  const char* text = std::getenv(variable);  // NOLINT(concurrency-mt-unsafe)
   if (text == nullptr) return std::nullopt;
   static const std::regex form("([^:]+):([^@]+)@([0-9.]+):([0-9]+)/(.+)");
   std::cmatch parts;

@@ -114,7 +114,7 @@ asio::awaitable<base::Result<RawReply>> Exchange(std::string socket_path, http::
 
   auto response = parser.release();
   RawReply raw;
-  raw.reply.status = response.result_int();
+  raw.reply.status = static_cast<int>(response.result_int());
   raw.api_version = std::string(response["Api-Version"]);
   raw.reply.text = std::move(response.body());
   boost::system::error_code not_json;

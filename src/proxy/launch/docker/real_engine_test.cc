@@ -24,9 +24,9 @@ constexpr milliseconds kPatience = seconds(60);
 class RealEngineTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    const char* socket = std::getenv("PONDPILOT_TEST_DOCKER_SOCKET");
+    const char* socket = std::getenv("PONDPILOT_TEST_DOCKER_SOCKET");  // NOLINT(concurrency-mt-unsafe)
     if (!socket) GTEST_SKIP() << "PONDPILOT_TEST_DOCKER_SOCKET names no Docker engine";
-    const char* image = std::getenv("PONDPILOT_TEST_DOCKER_IMAGE");
+    const char* image = std::getenv("PONDPILOT_TEST_DOCKER_IMAGE");  // NOLINT(concurrency-mt-unsafe)
     base_image_ = image ? image : "debian:forky";
     options_.socket = socket;
     engine_.emplace(socket);

@@ -99,7 +99,7 @@ std::optional<std::string> ContainerIdIn(std::string_view mountinfo) {
       continue;
     const size_t folder = root.rfind(kFolder);
     if (folder == std::string::npos) continue;
-    const std::string id = root.substr(folder + kFolder.size(), kIdDigits);
+    std::string id = root.substr(folder + kFolder.size(), kIdDigits);
     if (id.size() == kIdDigits && IsHex(id) &&
         root.substr(folder + kFolder.size() + kIdDigits) == "/hostname")
       return id;

@@ -1,7 +1,7 @@
 #pragma once
 
-// DuckDB's public headers include the {fmt} that DuckDB bundles, of which they use one table. Debian's package of
-// DuckDB does not ship that copy; this declares the table as DuckDB's library has it.
+// DuckDB's public headers include the {fmt} that DuckDB bundles, of which they use one table. Debian's
+// package of DuckDB does not ship that copy; this declares the table as DuckDB's library has it.
 namespace duckdb_fmt {
 namespace internal {
 struct data {
