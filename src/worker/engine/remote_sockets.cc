@@ -48,6 +48,7 @@ std::vector<Socket> TcpSockets() {
   std::vector<Socket> sockets;
   const std::unique_ptr<DIR, int (*)(DIR*)> folder(::opendir("/proc/self/fd"), ::closedir);
   if (!folder) return sockets;
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): the folder is this call's own
   while (const dirent* entry = ::readdir(folder.get())) {
     const std::string_view name = entry->d_name;
     int fd = -1;

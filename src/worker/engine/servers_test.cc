@@ -196,6 +196,7 @@ TEST_F(ServersTest, ReadOnlyAttachmentsAreNotWritten) {
            "INSERT INTO my.engine_orders(id) VALUES (9)",
            "UPDATE my.engine_orders SET total = 0",
            "DROP TABLE my.engine_orders",
+           // NOLINTNEXTLINE(bugprone-suspicious-missing-comma): one text
            "BEGIN; CALL postgres_execute('pg', 'SET TRANSACTION READ WRITE'); "
            "CALL postgres_execute('pg', 'CREATE TABLE engine_bad(a int)'); COMMIT",
            "SELECT * FROM postgres_query('pg', 'DELETE FROM engine_users RETURNING *')",

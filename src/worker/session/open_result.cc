@@ -52,8 +52,8 @@ Result<std::shared_ptr<arrow::RecordBatch>> OpenResult::Next() {
     if (bytes <= kMaxBatchBytes || rows < 2) return batch;
     large_ = std::move(*batch);
     large_next_row_ = 0;
-    piece_rows_ = std::max<int64_t>(1, static_cast<int64_t>(static_cast<double>(rows) * (kMaxBatchBytes / 2) /
-                                                            static_cast<double>(bytes)));
+    piece_rows_ = std::max<int64_t>(
+        1, static_cast<int64_t>(static_cast<double>(rows) * kMaxBatchBytes / 2 / static_cast<double>(bytes)));
     // Whole bytes of the validity bitmaps need no shifting.
     if (piece_rows_ > 64) piece_rows_ -= piece_rows_ % 64;
   }
