@@ -328,6 +328,8 @@ void RelayCall::WriteSoon() {
   if (client_writing_ || finishing_) return;
   if (upstream_finished_ && replies_.size() <= 1) return FinishDrained();
   if (write_deferred_ || replies_.empty()) return;
+  // Headers go with the first message, alone in any case: nothing is gained by waiting.
+  if (bytes_out_ == 0) return OnWriteTime(true);
   write_deferred_ = true;
   Pending(write_time_);
   loop_.Defer(&write_time_);
