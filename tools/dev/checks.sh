@@ -22,7 +22,7 @@ in_test() {
     -m 3g --network host -v "$ENGINE_SOCKET:/var/run/docker.sock" -v "$ROOT:$ROOT" -w "$ROOT" "${options[@]}" \
     -e HOME=/tmp -e LANG=C.UTF-8 -e PYTHONDONTWRITEBYTECODE=1 -e PYTHONUNBUFFERED=1 \
     -e PONDPILOT_PROXY_IMAGE="$PROXY_TEST_IMAGE" -e PONDPILOT_WORKER_IMAGE="$WORKER_TEST_IMAGE" \
-    -e PONDPILOT_TEST_IMAGE="$TEST_IMAGE" -e PONDPILOT_COMMIT="$(git -C "$ROOT" rev-parse --short HEAD 2>/dev/null)" \
+    -e PONDPILOT_TEST_IMAGE="$TEST_IMAGE" -e PONDPILOT_DEV_IMAGE="$DEV_IMAGE" -e PONDPILOT_COMMIT="$(git -C "$ROOT" rev-parse --short HEAD 2>/dev/null)" \
     ${DEV_RUN_OPTIONS:-} "$TEST_IMAGE" "$@"
 }
 
@@ -54,6 +54,7 @@ readonly UNIT_ENVIRONMENT="-e ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 -e UB
 
 integration_suite() {
   build_product
+  step 1200 "Compiling the unit tests that need real parts" compile release launch_test engine_servers_test
   ensure_test_image
   try_step 600 "Python clients from PyPI" prepare_test_python ||
     say "     They can't be had: the tests that need them are skipped and say so."
