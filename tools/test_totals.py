@@ -5,9 +5,19 @@ usage: test_totals.py FOLDER SUITE…      reads FOLDER/SUITE.xml; a file that i
 Ends with 1 when anything failed or nothing ran.
 """
 
+import re
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
+
+
+def skip_reason(case: ET.Element) -> str:
+    """GoogleTest prints its reason on the line after "Skipped"; pytest has it in the element."""
+    printed = re.search(r": Skipped\n(.+)", case.findtext("system-out") or "")
+    if printed:
+        return printed[1].strip()
+    skipped = case.find("skipped")
+    return skipped.get("message", "") if skipped is not None else "not run"
 
 
 def count(file: Path) -> tuple[int, int, int]:
@@ -19,8 +29,7 @@ def count(file: Path) -> tuple[int, int, int]:
             print(f"failed: {case.get('classname', '')}::{case.get('name')}")
         elif case.find("skipped") is not None or case.get("status") in ("notrun", "disabled"):
             skipped += 1
-            reason = case.find("skipped")
-            print(f"skipped: {case.get('name')}: {reason.get('message', '') if reason is not None else 'not run'}")
+            print(f"skipped: {case.get('name')}: {skip_reason(case)}")
         else:
             passed += 1
     return passed, failed, skipped

@@ -115,7 +115,7 @@ class ServersTest : public ::testing::Test {
     postgres_ = FromEnvironment("PONDPILOT_TEST_POSTGRES");
     mysql_ = FromEnvironment("PONDPILOT_TEST_MYSQL");
     if (!postgres_ || !mysql_) {
-      GTEST_SKIP() << "needs servers: set PONDPILOT_TEST_POSTGRES and PONDPILOT_TEST_MYSQL";
+      GTEST_SKIP() << "needs servers: ./dev test integration runs it over some";
     }
     Locked writer({Pg(false), My(false)});
     for (const char* sql : {

@@ -25,7 +25,7 @@ class RealEngineTest : public ::testing::Test {
  protected:
   void SetUp() override {
     const char* socket = std::getenv("PONDPILOT_TEST_DOCKER_SOCKET");  // NOLINT(concurrency-mt-unsafe)
-    if (!socket) GTEST_SKIP() << "PONDPILOT_TEST_DOCKER_SOCKET names no Docker engine";
+    if (!socket) GTEST_SKIP() << "needs a Docker engine: ./dev test integration runs it over one";
     const char* image = std::getenv("PONDPILOT_TEST_DOCKER_IMAGE");  // NOLINT(concurrency-mt-unsafe)
     base_image_ = image ? image : "debian:forky";
     options_.socket = socket;
