@@ -51,6 +51,8 @@ struct Config {
     double cpu_limit = 0.5;
     uint32_t max_per_host = 100;
     std::string network = "bridge";
+    // Ours. Flight calls of one user that may be open at the same time.
+    uint32_t max_calls_per_user = 100;
     // Ours. How long a worker may take from launch to ready.
     std::chrono::milliseconds start_timeout = std::chrono::seconds(60);
     // Ours. Sets apart the workers of several proxies on one engine; empty: derived from the proxy's own

@@ -70,6 +70,16 @@ constinit const Option kOptions[] = {
      .description =
          "Most workers that live at the same time. When they all work, a new user gets an error that says "
          "when to try again."},
+    {.key = "containers.max_calls_per_user",
+     .env = "CONTAINER_MAX_CALLS_PER_USER",
+     .field = +[](Config& c) -> auto& { return c.containers.max_calls_per_user; },
+     .default_text = "100",
+     // A worker serves 128 at most, and the proxy asks it for its state now and then.
+     .range = Range{1, 112},
+     .example = "100",
+     .description =
+         "Flight calls of one user that may be open at the same time: running statements, results that are "
+         "being read, calls that wait for the worker. One more is refused with RESOURCE_EXHAUSTED."},
     {.key = "containers.network",
      .env = "CONTAINER_NETWORK",
      .field = +[](Config& c) -> auto& { return c.containers.network; },

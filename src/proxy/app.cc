@@ -86,6 +86,7 @@ fleet::FleetOptions FleetOptionsFor(const config::Config& config) {
   options.idle_timeout = config.containers.idle_timeout;
   options.start_timeout = config.containers.start_timeout;
   options.max_workers = config.containers.max_per_host;
+  options.max_calls_per_user = config.containers.max_calls_per_user;
   options.memory_limit_bytes = config.containers.memory_limit_bytes;
   options.cpu_limit = config.containers.cpu_limit;
   for (const config::AttachedDatabase& database : config.duckdb.attached_databases) {

@@ -79,7 +79,19 @@ void Fleet::Acquire(const std::string& user_id, base::Clock::Steady deadline, Ac
   {
     const std::scoped_lock lock(state.mutex);
     const auto known = state.users.find(user_id);
-    if (known != state.users.end() && known->second.phase == Phase::kReady && !state.shutting_down) {
+    const size_t calls =
+        known == state.users.end()
+            ? 0
+            : known->second.waiters.size() + (known->second.member ? known->second.member->leases : 0);
+    if (calls >= state.options.max_calls_per_user && !state.shutting_down) {
+      refusal = {
+          base::ErrorCode::kResourceExhausted,
+          "You have " + std::to_string(calls) +
+              " calls open at the same time, which is the limit. Read or cancel some of them, then try "
+              "again.",
+          {},
+          std::chrono::seconds(1)};
+    } else if (known != state.users.end() && known->second.phase == Phase::kReady && !state.shutting_down) {
       ready = known->second.member;
       ++ready->leases;
     } else if (state.shutting_down) {

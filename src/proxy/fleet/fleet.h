@@ -23,6 +23,9 @@ struct FleetOptions {
   std::chrono::milliseconds heartbeat{std::chrono::seconds(5)};
   uint32_t max_workers = 100;
   size_t max_waiters = 1000;  // callers waiting for a worker, over all users
+  // Leases and waiting callers of one user. A worker has a thread for each call and must have some left for
+  // the proxy's own.
+  size_t max_calls_per_user = 100;
   uint64_t memory_limit_bytes = 0;
   double cpu_limit = 0;
   std::vector<std::string> sqlite_paths;
@@ -84,7 +87,8 @@ class Fleet : public std::enable_shared_from_this<Fleet> {
 
   // The user's worker. A ready one is given by `done` before Acquire returns; else `done` runs later, on the
   // fleet's executor, exactly once, at the latest at `deadline` (kDeadlineExceeded). At the cap, when no idle
-  // worker can be stopped for this user: kResourceExhausted with retry_after. Start failures: kUnavailable.
+  // worker can be stopped for this user, and at the user's own bound of calls: kResourceExhausted with
+  // retry_after. Start failures: kUnavailable.
   void Acquire(const std::string& user_id, base::Clock::Steady deadline, AcquireCallback done);
 
   FleetCounts Counts() const;

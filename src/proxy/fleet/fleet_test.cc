@@ -246,6 +246,7 @@ class FleetTest : public ::testing::Test {
 };
 
 TEST_F(FleetTest, OneLaunchForManyThreads) {
+  options_.max_calls_per_user = 1000;
   Make();
   world_.hold_launches = true;
   constexpr int kThreads = 16;
@@ -327,6 +328,27 @@ TEST_F(FleetTest, WaitersAreBounded) {
   world_.hold_launches = false;
   EXPECT_TRUE(first.get());
   EXPECT_TRUE(second.get());
+}
+
+TEST_F(FleetTest, TheCallsOfOneUserAreBoundedAndOfNobodyElse) {
+  options_.max_calls_per_user = 2;
+  Make();
+  world_.hold_launches = true;
+  auto first = Ask("alice");
+  auto second = Ask("alice");
+  const auto waiting = Ask("alice").get();
+  ASSERT_FALSE(waiting);
+  EXPECT_EQ(waiting.error().code, base::ErrorCode::kResourceExhausted);
+  EXPECT_THAT(waiting.error().message, HasSubstr("2 calls open"));
+  EXPECT_TRUE(waiting.error().retry_after);
+  world_.hold_launches = false;
+  auto one = first.get();
+  const auto two = second.get();
+  ASSERT_TRUE(one && two);
+  EXPECT_FALSE(Ask("alice").get());
+  EXPECT_TRUE(Ask("bob").get());
+  *one = WorkerLease();
+  EXPECT_TRUE(Ask("alice").get());
 }
 
 TEST_F(FleetTest, AFailedLaunchIsToldAndBackedOff) {
