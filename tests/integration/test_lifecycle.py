@@ -128,6 +128,28 @@ def test_the_cap_on_workers(start_proxy, engine, own_network, sub):
     assert len(workers_on(own_network)) == 1
 
 
+def test_the_calls_of_one_user_are_bounded(start_proxy, engine, own_network, sub):
+    proxy = start_proxy(own_network, base_config(engine, own_network, max_calls_per_user=3))
+    user = proxy.user(sub)
+    readers = [user.stream("SELECT a.range, b.range FROM range(1000000) a, range(1000000) b") for _ in range(3)]
+    for reader in readers:
+        reader.read_chunk()
+    error = user.refusal("SELECT 1")
+    assert "calls open at the same time" in str(error), error
+    assert proxy.user(f"{sub}-other").value("SELECT 42") == 42
+    readers[0].cancel()
+
+    def answers() -> bool:
+        try:
+            return user.value("SELECT 42") == 42
+        except (flight.FlightError, pa.ArrowException):
+            return False
+
+    eventually(answers, "the cancelled call is over", 10)
+    for reader in readers[1:]:
+        reader.cancel()
+
+
 @pytest.mark.parametrize("how", ["orderly", "killed"])
 def test_a_restart_leaves_no_orphans(start_proxy, engine, own_network, sub, how):
     proxy = start_proxy(own_network, base_config(engine, own_network), environment={"PONDPILOT_INSTANCE": f"r{engine.run_id}"})
