@@ -34,7 +34,7 @@ namespace asio = boost::asio;
 using telemetry::Level;
 using telemetry::Log;
 
-constexpr std::chrono::seconds kDrainGrace(10);
+constexpr std::chrono::seconds kDrainGrace(5);
 constexpr std::chrono::seconds kHttpGrace(2);
 
 // A demo user gets a tenth of what a user gets.

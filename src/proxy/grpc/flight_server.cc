@@ -2,6 +2,7 @@
 
 #include <grpc/grpc.h>
 #include <grpcpp/generic/async_generic_service.h>
+#include <grpcpp/resource_quota.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
@@ -23,6 +24,12 @@ constexpr int kMaxMetadataBytes = 256 << 10;
 // A dead client is noticed after this much silence plus the timeout.
 constexpr int kKeepaliveMs = 20'000;
 constexpr int kKeepaliveTimeoutMs = 10'000;
+
+// A message of a client's: a request, or one batch of an upload. gRPC reads it whole before anyone sees it.
+constexpr int kMaxMessageBytes = 32 << 20;
+
+// What all clients' messages may take together; beyond it gRPC reads more slowly. Results don't count.
+constexpr size_t kMessageMemory = 192 << 20;
 
 // Calls that one connection may have open at once; a browser or a BI tool needs a few dozen.
 constexpr int kMaxStreamsPerConnection = 1000;
@@ -51,7 +58,10 @@ base::Result<std::unique_ptr<FlightServer>> FlightServer::Start(const std::strin
   const bool ipv6 = host.find(':') != std::string::npos;
   const std::string address = (ipv6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
   builder.AddListeningPort(address, ::grpc::InsecureServerCredentials(), &state->port);
-  builder.SetMaxReceiveMessageSize(-1);
+  builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  ::grpc::ResourceQuota quota("clients");
+  quota.Resize(kMessageMemory);
+  builder.SetResourceQuota(quota);
   builder.SetMaxSendMessageSize(-1);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxStreamsPerConnection);

@@ -120,13 +120,12 @@ void RelayCall::Authenticate() {
     }
     case Flow::kUnary:
     case Flow::kServerStream:
+    case Flow::kBidi:
+      // Of every flow: a call that says nothing must not hold a worker.
       first_message_alarm_.emplace();
       first_message_alarm_->Set(loop_.queue(), std::chrono::system_clock::now() + kFirstMessageWait,
                                 Pending(first_message_deadline_));
       client_.Read(&request_, Pending(first_message_));
-      return;
-    case Flow::kBidi:
-      AcquireWorker();
       return;
   }
 }
@@ -134,7 +133,7 @@ void RelayCall::Authenticate() {
 void RelayCall::OnFirstMessage(bool ok) {
   first_message_read_ = true;
   first_message_alarm_->Cancel();
-  if (ok && request_.Length() > kMaxRequestBytes) {
+  if (ok && method_->flow != Flow::kBidi && request_.Length() > kMaxRequestBytes) {
     return FinishError({ErrorCode::kInvalidArgument,
                         "The request has " + std::to_string(request_.Length()) +
                             " bytes, which is too large: a statement may have " +
@@ -240,7 +239,7 @@ void RelayCall::StartBidi() {
 
 void RelayCall::OnUpstreamStarted(bool ok) {
   ReadUpstream();  // also when it failed: the read's failure leads to the status
-  if (ok) ReadClient();
+  if (ok) upstream_->Write(request_, Pending(client_forwarded_));
 }
 
 void RelayCall::OnRequestWritten(bool) {
@@ -303,6 +302,7 @@ void RelayCall::OnClientRead(bool ok) {
 }
 
 void RelayCall::OnClientForwarded(bool ok) {
+  request_.Clear();
   client_message_.Clear();
   if (ok) ReadClient();  // when it failed, the worker has ended the call: its status is on the way
 }
@@ -406,8 +406,13 @@ void RelayCall::OnVerdictTick(bool) {
 }
 
 ::grpc::Status RelayCall::LostWorkerStatus() const {
-  std::string reason = lease_.DeathReason();
-  if (reason.empty()) reason = "The worker that ran this statement stopped answering.";
+  const std::string reason = lease_.DeathReason();
+  if (reason.empty()) {
+    return {
+        ::grpc::StatusCode::UNAVAILABLE,
+        "The connection to your database worker broke before its answer was complete. Whether the statement "
+        "took effect is not known: look before you run it again."};
+  }
   return {
       ::grpc::StatusCode::UNAVAILABLE,
       reason + " Its session is lost. Run the statement again: a fresh worker starts with the next call."};

@@ -126,7 +126,7 @@ class RelayCall {
   std::unique_ptr<::grpc::GenericClientAsyncResponseReader> unary_;
   ::grpc::Status upstream_status_;
 
-  ::grpc::ByteBuffer request_;         // the first message; for kUnary and kServerStream the only one
+  ::grpc::ByteBuffer request_;         // the first message; but for kBidi the only one
   ::grpc::ByteBuffer client_message_;  // read from the client, on its way to the worker
   ::grpc::ByteBuffer reply_;           // being read from the worker
   ReplyBuffer replies_;

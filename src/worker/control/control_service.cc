@@ -106,16 +106,19 @@ grpc::Status ControlService::Assign(grpc::ServerContext* context, const proto::A
   const std::lock_guard lock(mutex_);
   if (assigned_) return {StatusCode::FAILED_PRECONDITION, "This worker has a user already."};
   assigned_ = true;
-  lease_.Grant(std::chrono::milliseconds(request->lease_ms()));
+  // Attaching can take longer than a lease, and nobody asks for the status meanwhile; it has bounds of its
+  // own.
+  lease_.Grant(std::chrono::milliseconds(kMaxLeaseMs));
   const auto states =
       engine_.AttachAndLockDown(attachments, {request->extensions().begin(), request->extensions().end()});
   if (!states) {
+    lease_.Grant(std::chrono::milliseconds(request->lease_ms()));
     telemetry::Log(telemetry::Level::kError, "Assign failed",
                    {{"error", states.error().message}, {"detail", states.error().detail}});
     return {StatusCode::INTERNAL, states.error().message + " " + states.error().detail};
   }
   Report(*states, response);
-  lease_.Renew();  // attaching can take longer than a lease; nobody asks for the status meanwhile
+  lease_.Grant(std::chrono::milliseconds(request->lease_ms()));
   start_serving_();
   telemetry::Log(telemetry::Level::kInfo, "Worker assigned", {{"databases", states->size()}});
   return grpc::Status::OK;

@@ -88,8 +88,10 @@ Result<std::unique_ptr<ResultStream>> DuckDbConnection::RunOne(
   if (submitted->HasError()) return std::unexpected(ToError(submitted->GetErrorObject()));
   // DuckDB forgets an interrupt that came before the statement started.
   if (interrupted_.load()) return Fail(ErrorCode::kCancelled, "The statement was cancelled.");
-  const bool whole = !last || !Streams(written, *submitted);
-  auto stream = DuckDbStream::Open({connection_, gate_, &engine_}, std::move(submitted), whole);
+  const auto rows = !last                          ? DuckDbStream::Rows::kForgotten
+                    : Streams(written, *submitted) ? DuckDbStream::Rows::kAsRead
+                                                   : DuckDbStream::Rows::kKept;
+  auto stream = DuckDbStream::Open({connection_, gate_, &engine_}, std::move(submitted), rows);
   if (!stream) return std::unexpected(stream.error());
   if (leaves_state) has_state_.store(true);
   return std::move(*stream);

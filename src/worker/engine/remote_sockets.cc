@@ -2,8 +2,10 @@
 
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <charconv>
 #include <memory>
@@ -70,7 +72,16 @@ size_t ShutDownRemoteSockets(const std::set<uint16_t>& ports) {
   size_t count = 0;
   for (const Socket& socket : sockets) {
     if (!ports.contains(socket.peer_port) || listening.contains(socket.local_port)) continue;
-    if (::shutdown(socket.fd, SHUT_RDWR) == 0) ++count;
+    // The driver may have closed it meanwhile and its number may be another connection's: look once more, at
+    // a number that is ours.
+    const int own = ::fcntl(socket.fd, F_DUPFD_CLOEXEC, 0);
+    if (own < 0) continue;
+    const auto now = Describe(own);
+    if (now && now->local_port == socket.local_port && now->peer_port == socket.peer_port &&
+        ::shutdown(own, SHUT_RDWR) == 0) {
+      ++count;
+    }
+    ::close(own);
   }
   return count;
 }

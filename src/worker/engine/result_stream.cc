@@ -27,7 +27,7 @@ std::unexpected<base::Error> ArrowFailure(const arrow::Status& status) {
 
 Result<std::unique_ptr<DuckDbStream>> DuckDbStream::Open(StreamSource source,
                                                          duckdb::unique_ptr<duckdb::QueryResult> submitted,
-                                                         bool whole) {
+                                                         Rows rows) {
   std::unique_ptr<DuckDbStream> out(new DuckDbStream());
   out->source_ = std::move(source);
   try {
@@ -43,10 +43,11 @@ Result<std::unique_ptr<DuckDbStream>> DuckDbStream::Open(StreamSource source,
     if (out->schema_ == nullptr) {
       if (const auto read = out->ReadSchema(); !read) return std::unexpected(read.error());
     }
-    while (whole && out->open_) {
+    if (rows == Rows::kForgotten) out->kept_.clear();
+    while (rows != Rows::kAsRead && out->open_) {
       auto batch = out->Fetch();
       if (!batch) return std::unexpected(batch.error());
-      if (*batch) out->kept_.push_back(std::move(*batch));
+      if (*batch && rows == Rows::kKept) out->kept_.push_back(std::move(*batch));
     }
   } catch (const std::exception& thrown) {
     return std::unexpected(ToError(thrown));

@@ -26,11 +26,13 @@ class DuckDbStream final : public ResultStream {
  public:
   using Stream = duckdb::QueryResultStream<duckdb::ArrowFormat>;
 
-  // Opens the stream of a submitted statement. When `whole` is set the statement runs to its end here and its
-  // batches are kept; else they are computed as they are read.
+  // What becomes of the rows: computed as they are read; all of them now, kept until they are read; all of
+  // them now and forgotten, because another statement follows whose result is the one wanted.
+  enum class Rows { kAsRead, kKept, kForgotten };
+  // Opens the stream of a submitted statement.
   static base::Result<std::unique_ptr<DuckDbStream>> Open(StreamSource source,
                                                           duckdb::unique_ptr<duckdb::QueryResult> submitted,
-                                                          bool whole);
+                                                          Rows rows);
   ~DuckDbStream() override;
 
   const std::shared_ptr<arrow::Schema>& schema() const override { return schema_; }

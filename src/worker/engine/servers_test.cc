@@ -235,7 +235,7 @@ TEST_F(ServersTest, NoSecretCanBeReadBack) {
       EXPECT_THAT(shown, Not(HasSubstr(target->password.Reveal()))) << sql;
     }
   }
-  EXPECT_EQ(locked.Text("SELECT count(*) FROM duckdb_secrets()"), "0");
+  EXPECT_THAT(locked.Text("SELECT count(*) FROM duckdb_secrets()"), HasSubstr("error"));
 }
 
 TEST_F(ServersTest, SaysWhyADatabaseIsNotThere) {
@@ -301,14 +301,14 @@ TEST_F(ServersTest, DatabasesThatComeUpLateAreAttachedThen) {
   bool all = false;
   while (!all && steady_clock::now() < end) {
     EXPECT_THAT(locked.Text("SELECT * FROM read_csv('/etc/hostname')"), HasSubstr("error"));
-    EXPECT_THAT(locked.Text("SELECT count(*) FROM duckdb_secrets(redact=false)"), HasSubstr("error"));
+    EXPECT_THAT(locked.Text("SELECT count(*) FROM duckdb_secrets()"), HasSubstr("error"));
     all = std::ranges::all_of(locked.engine->attachments(), &AttachmentState::available);
   }
   ASSERT_TRUE(all) << locked.engine->attachments()[0].reason << " / "
                    << locked.engine->attachments()[1].reason;
   EXPECT_EQ(locked.Text("SELECT count(*) FROM late_pg.public.engine_users"), "2");
   EXPECT_EQ(locked.Text("SELECT count(*) FROM late_my.engine_orders"), "3");
-  EXPECT_EQ(locked.Text("SELECT count(*) FROM duckdb_secrets()"), "0");
+  EXPECT_THAT(locked.Text("SELECT count(*) FROM duckdb_secrets()"), HasSubstr("error"));
   EXPECT_THAT(locked.Text("DELETE FROM late_pg.public.engine_users"), HasSubstr("read-only"));
   EXPECT_THAT(locked.Text("INSERT INTO late_my.engine_orders(id) VALUES (1)"), HasSubstr("read-only"));
   EXPECT_THAT(locked.Text("ATTACH '/tmp/servers_test.db' AS x"), HasSubstr("error"));

@@ -86,7 +86,9 @@ arrow::Result<CatalogDoor::Rows> CatalogDoor::Query(const fl::ServerCallContext&
     for (int64_t r = 0; r < (*batch)->num_rows(); ++r) {
       std::vector<std::string>& row = rows.emplace_back();
       for (int c = 0; c < (*batch)->num_columns(); ++c) {
-        row.emplace_back(static_cast<const arrow::StringArray&>(*(*batch)->column(c)).GetView(r));
+        // By the type: settings of the user's session decide between utf8, large_utf8 and string views.
+        ARROW_ASSIGN_OR_RAISE(const auto cell, (*batch)->column(c)->GetScalar(r));
+        row.push_back(cell->is_valid ? cell->ToString() : std::string());
       }
     }
   }

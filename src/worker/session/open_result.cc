@@ -4,6 +4,7 @@
 #include <arrow/util/byte_size.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace pondpilot::worker::session {
@@ -13,6 +14,12 @@ using base::Result;
 
 uint64_t Bytes(const arrow::RecordBatch& batch) {
   return static_cast<uint64_t>(arrow::util::TotalBufferSize(batch));
+}
+
+// Of the rows that the slice shows; a layout that can't be measured counts as large.
+uint64_t SliceBytes(const arrow::RecordBatch& slice) {
+  const auto bytes = arrow::util::ReferencedBufferSize(slice);
+  return bytes.ok() ? static_cast<uint64_t>(*bytes) : std::numeric_limits<uint64_t>::max();
 }
 
 }  // namespace
@@ -57,8 +64,14 @@ Result<std::shared_ptr<arrow::RecordBatch>> OpenResult::Next() {
     // Whole bytes of the validity bitmaps need no shifting.
     if (piece_rows_ > 64) piece_rows_ -= piece_rows_ % 64;
   }
-  auto piece = large_->Slice(large_next_row_, piece_rows_);
-  large_next_row_ += piece_rows_;
+  int64_t rows = std::min(piece_rows_, large_->num_rows() - large_next_row_);
+  auto piece = large_->Slice(large_next_row_, rows);
+  // Rows differ: what is average for the batch can be far too much here.
+  while (rows > 1 && SliceBytes(*piece) > kMaxBatchBytes) {
+    rows = (rows + 1) / 2;
+    piece = large_->Slice(large_next_row_, rows);
+  }
+  large_next_row_ += rows;
   if (large_next_row_ >= large_->num_rows()) large_.reset();
   return piece;
 }
