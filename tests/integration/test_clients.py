@@ -86,6 +86,17 @@ def test_adbc_error_says_what_is_wrong(adbc):
         cursor.fetchall()
 
 
+@pytest.mark.parametrize("setting", ["arrow_large_buffer_size", "produce_arrow_string_view"])
+def test_adbc_objects_under_a_sessions_own_string_type(adbc, setting):
+    with adbc.cursor() as cursor:
+        cursor.execute(f"SET {setting} = true")
+        cursor.fetchall()
+    objects = adbc.adbc_get_objects(depth="tables", catalog_filter="sl").read_all().to_pylist()
+    assert [o["catalog_name"] for o in objects] == ["sl"]
+    tables = [t["table_name"] for schema in objects[0]["catalog_db_schemas"] for t in schema["db_schema_tables"]]
+    assert tables == ["small"]
+
+
 def test_adbc_wrong_token_is_refused(product: Proxy):
     dbapi = pytest.importorskip("adbc_driver_flightsql.dbapi", reason="adbc-driver-flightsql could not be installed from PyPI")
     options = {"adbc.flight.sql.authorization_header": "Bearer nonsense"}

@@ -51,3 +51,11 @@ def test_a_client_that_stops_reading_costs_a_bounded_amount(start_proxy, engine,
     assert abs(seen[-1] - seen[-4]) < 5, f"still growing: {seen}"
     for reader in readers:
         reader.cancel()
+
+
+def test_a_message_is_bounded_whatever_the_rows(user):
+    """64 rows of a megabyte among 65,000 empty ones: the average says nothing."""
+    sizes = [chunk.data.nbytes for chunk in user.stream(
+        "SELECT CASE WHEN range < 64 THEN repeat('x', 1000000) ELSE '' END AS s FROM range(65536)")]
+    assert sum(sizes) >= 64_000_000
+    assert max(sizes) <= 9 << 20, sizes
