@@ -72,7 +72,7 @@ std::shared_ptr<Fleet> Fleet::Create(boost::asio::any_io_executor executor, Flee
       new Fleet(std::move(executor), std::move(options), launcher, controls, clock));
 }
 
-void Fleet::Acquire(const std::string& user_id, base::Clock::Steady deadline, AcquireCallback done) {
+uint64_t Fleet::Acquire(const std::string& user_id, base::Clock::Steady deadline, AcquireCallback done) {
   State& state = *state_;
   base::Error refusal;
   std::shared_ptr<Member> ready;
@@ -110,10 +110,19 @@ void Fleet::Acquire(const std::string& user_id, base::Clock::Steady deadline, Ac
       if (user.failures == 0) state.users.erase(user_id);
     }
   }
-  if (ready) return done(WorkerLease(shared_from_this(), std::move(ready)));
+  if (ready) {
+    done(WorkerLease(shared_from_this(), std::move(ready)));
+    return 0;
+  }
   boost::asio::post(state.strand, [done = std::move(done), refusal = std::move(refusal)]() mutable {
     done(std::unexpected(std::move(refusal)));
   });
+  return 0;
+}
+
+void Fleet::Withdraw(const std::string& user_id, uint64_t ticket) {
+  state_->DismissWaiter(user_id, ticket,
+                        {base::ErrorCode::kCancelled, "The call was cancelled while it waited.", {}, {}});
 }
 
 FleetCounts Fleet::Counts() const {

@@ -89,7 +89,13 @@ class Fleet : public std::enable_shared_from_this<Fleet> {
   // fleet's executor, exactly once, at the latest at `deadline` (kDeadlineExceeded). At the cap, when no idle
   // worker can be stopped for this user, and at the user's own bound of calls: kResourceExhausted with
   // retry_after. Start failures: kUnavailable.
-  void Acquire(const std::string& user_id, base::Clock::Steady deadline, AcquireCallback done);
+  //
+  // Returns a ticket for Withdraw, 0 when there is nothing to wait for.
+  uint64_t Acquire(const std::string& user_id, base::Clock::Steady deadline, AcquireCallback done);
+
+  // The caller no longer wants the worker: a callback that hasn't run runs now, on this thread, with
+  // kCancelled. The start goes on for the user's next call.
+  void Withdraw(const std::string& user_id, uint64_t ticket);
 
   FleetCounts Counts() const;
   // The last known state of every configured attachment, from the worker asked last; empty before the first.

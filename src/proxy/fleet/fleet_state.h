@@ -112,8 +112,10 @@ struct Fleet::State {
   // transitions.cc, from any thread.
   // Runs `work`, a function that returns awaitable<void>, on the strand; the fleet lives at least as long.
   void Spawn(std::function<boost::asio::awaitable<void>()> work);
-  void AddWaiter(User& user, const std::string& user_id, base::Clock::Steady deadline, AcquireCallback done);
-  void ExpireWaiter(const std::string& user_id, uint64_t waiter_id);
+  uint64_t AddWaiter(User& user, const std::string& user_id, base::Clock::Steady deadline,
+                     AcquireCallback done);
+  // Takes the waiter out and answers it, if it still waits.
+  void DismissWaiter(const std::string& user_id, uint64_t waiter_id, const base::Error& error);
   // Absent → Starting, or why not; with `mutex` held.
   base::Result<void> BeginStart(const std::string& user_id, User& user);
   void FinishStart(const std::string& user_id, std::shared_ptr<Member> member);
@@ -141,7 +143,7 @@ struct Fleet::State {
   // Workers that exist or are being made: at most options.max_workers.
   size_t slots = 0;
   size_t waiter_count = 0;
-  uint64_t next_waiter_id = 0;
+  uint64_t next_waiter_id = 1;
   uint64_t spawned = 0;
   uint64_t stopped = 0;
   size_t tasks = 0;  // coroutines that run

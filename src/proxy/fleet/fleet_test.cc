@@ -330,6 +330,26 @@ TEST_F(FleetTest, WaitersAreBounded) {
   EXPECT_TRUE(second.get());
 }
 
+TEST_F(FleetTest, WhoWithdrawsIsAnsweredAndFreesItsPlace) {
+  options_.max_calls_per_user = 1;
+  Make();
+  world_.hold_launches = true;
+  std::promise<base::Result<WorkerLease>> promise;
+  auto answer = promise.get_future();
+  const uint64_t ticket =
+      fleet_->Acquire("alice", std::chrono::steady_clock::now() + seconds(20),
+                      [&](base::Result<WorkerLease> result) { promise.set_value(std::move(result)); });
+  EXPECT_FALSE(Ask("alice").get());
+  fleet_->Withdraw("alice", ticket);
+  const auto withdrawn = answer.get();
+  ASSERT_FALSE(withdrawn);
+  EXPECT_EQ(withdrawn.error().code, ErrorCode::kCancelled);
+  fleet_->Withdraw("alice", ticket);  // a second time, and after the answer, is nothing
+  auto next = Ask("alice");
+  world_.hold_launches = false;
+  EXPECT_TRUE(next.get());
+}
+
 TEST_F(FleetTest, TheCallsOfOneUserAreBoundedAndOfNobodyElse) {
   options_.max_calls_per_user = 2;
   Make();

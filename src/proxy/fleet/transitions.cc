@@ -149,21 +149,29 @@ void Fleet::State::Spawn(std::function<asio::awaitable<void>()> work) {
       });
 }
 
-void Fleet::State::AddWaiter(User& user, const std::string& user_id, base::Clock::Steady deadline,
-                             AcquireCallback done) {
+uint64_t Fleet::State::AddWaiter(User& user, const std::string& user_id, base::Clock::Steady deadline,
+                                 AcquireCallback done) {
   const uint64_t id = next_waiter_id++;
   auto timer = std::make_shared<asio::steady_timer>(strand);
   timer->expires_after(deadline - clock.Now());
   timer->async_wait([weak = fleet.weak_from_this(), user_id, id](const boost::system::error_code& error) {
     const auto self = weak.lock();
-    if (!error && self) self->state_->ExpireWaiter(user_id, id);
+    if (error || !self) return;
+    self->state_->DismissWaiter(
+        user_id, id,
+        {base::ErrorCode::kDeadlineExceeded,
+         "Your database worker was not ready before the call's deadline. It goes on starting: try "
+         "again, or give the call more time.",
+         {},
+         {}});
   });
   user.waiters.push_back({id, std::move(done), std::move(timer)});
   ++waiter_count;
+  return id;
 }
 
-void Fleet::State::ExpireWaiter(const std::string& user_id, uint64_t waiter_id) {
-  std::list<Waiter> expired;
+void Fleet::State::DismissWaiter(const std::string& user_id, uint64_t waiter_id, const base::Error& error) {
+  std::list<Waiter> dismissed;
   {
     const std::scoped_lock lock(mutex);
     const auto user = users.find(user_id);
@@ -171,15 +179,10 @@ void Fleet::State::ExpireWaiter(const std::string& user_id, uint64_t waiter_id) 
     auto& waiters = user->second.waiters;
     const auto waiter = std::ranges::find(waiters, waiter_id, &Waiter::id);
     if (waiter == waiters.end()) return;
-    expired.splice(expired.end(), waiters, waiter);
+    dismissed.splice(dismissed.end(), waiters, waiter);
     --waiter_count;
   }
-  Answer(std::move(expired),
-         {base::ErrorCode::kDeadlineExceeded,
-          "Your database worker was not ready before the call's deadline. It goes on starting: try "
-          "again, or give the call more time.",
-          {},
-          {}});
+  Answer(std::move(dismissed), error);
 }
 
 void Fleet::State::Answer(std::list<Waiter> waiters, const base::Error& error) {

@@ -85,6 +85,7 @@ void RelayCall::OnArrived(bool ok) {
 void RelayCall::OnClientDone(bool) {
   if (!server_context_.IsCancelled()) return;
   client_gone_ = true;
+  if (handover_) services_.fleet->Withdraw(principal_.user_id, wait_ticket_);
   if (upstream_started_) upstream_context_.TryCancel();
   if (half_close_alarm_) half_close_alarm_->Cancel();
   if (verdict_alarm_) verdict_alarm_->Cancel();
@@ -157,7 +158,7 @@ void RelayCall::AcquireWorker() {
       std::min<std::chrono::nanoseconds>(server_context_.deadline() - wall_now, services_.worker_wait);
   handover_ = std::make_shared<Handover>();
   ++pending_;  // the fleet's callback, which fires worker_alarm_ unless it came while we were still asking
-  services_.fleet->Acquire(
+  wait_ticket_ = services_.fleet->Acquire(
       principal_.user_id,
       services_.clock->Now() + std::chrono::duration_cast<base::Clock::Steady::duration>(left),
       [handover = handover_, queue = loop_.queue(),

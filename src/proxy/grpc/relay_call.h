@@ -118,6 +118,7 @@ class RelayCall {
     std::optional<::grpc::Alarm> alarm;
   };
   std::shared_ptr<Handover> handover_;
+  uint64_t wait_ticket_ = 0;
   fleet::WorkerLease lease_;
 
   std::optional<::grpc::GenericStub> stub_;

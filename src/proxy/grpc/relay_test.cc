@@ -504,6 +504,21 @@ TEST_F(RelayTest, AnUploadThatIsResetIsNotTakenForAWholeOne) {
   EXPECT_EQ(log_.Count("half-close"), 0u) << "a reset reached the worker as the end of an upload";
 }
 
+TEST_F(RelayTest, AnUploadThatSaysNothingHoldsNoWorker) {
+  ::grpc::ClientContext silent;
+  Authorize(silent, "silent");
+  Stream stream(*this, silent, "DoPut");
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (admitted_ < 1 && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  ASSERT_EQ(admitted_, 1);
+  ::grpc::ClientContext context;
+  Authorize(context);
+  EXPECT_TRUE(Unary(context, "GetFlightInfo", "echo").ok());
+  EXPECT_EQ(fleet_->Counts().active, 1u) << "only the one that asked for something";
+  silent.TryCancel();
+  stream.Finish();
+}
+
 TEST_F(RelayTest, HandshakeAnswersWithTheBearerHeader) {
   ::grpc::ClientContext context;
   const std::string token = TokenOf("alice");
