@@ -53,7 +53,8 @@ constinit const Option kOptions[] = {
      .default_text = "512m",
      .range = Range{64 * kMiB, 1024 * 1024 * kMiB},
      .example = "\"512m\"",
-     .description = "Memory of one worker. DuckDB gets the greater part of it and spills to disk beyond."},
+     .description = "Memory of one worker. DuckDB's own memory_limit is this less 320 MiB for the rest of "
+                    "the worker, and at least about a third of it; beyond, DuckDB spills to disk."},
     {.key = "containers.cpu_limit",
      .env = "CONTAINER_CPU_LIMIT",
      .field = +[](Config& c) -> auto& { return c.containers.cpu_limit; },

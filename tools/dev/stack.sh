@@ -32,7 +32,16 @@ ensure_env_file() {
     )
     say "     Made .env with a random JWT_SECRET."
   fi
+  remember PORT "$PORT" 8080
+  remember GRPC_PORT "$GRPC_PORT" 8081
   grep -q '^COMPOSE_PROJECT_NAME=' "$ROOT/.env" || echo "COMPOSE_PROJECT_NAME=pondpilot-$ID" >>"$ROOT/.env"
+}
+
+# remember NAME VALUE DEFAULT: in .env, so that the next ./dev up means the same; the default needs no line.
+remember() {
+  [ "$(env_file_value "$1")" != "$2" ] || return 0
+  sed -i "/^$1=/d" "$ROOT/.env"
+  [ "$2" = "$3" ] || echo "$1=$2" >>"$ROOT/.env"
 }
 
 proxy_container() { timeout 20 docker ps -q --filter "label=com.docker.compose.project=$(project_name)" \
@@ -44,7 +53,8 @@ project_name() { env_file_value COMPOSE_PROJECT_NAME; }
 listening_inode() {
   local hex
   hex=$(printf '%04X' "$1")
-  awk -v port=":$hex" '$4 == "0A" && substr($2, length($2) - 4) == port { print $10; exit }' /proc/net/tcp /proc/net/tcp6 2>/dev/null
+  awk -v port=":$hex" '$4 == "0A" && substr($2, length($2) - 4) == port { print $10; exit }' \
+    /proc/net/tcp /proc/net/tcp6 2>/dev/null
 }
 
 # Who listens there, as far as this user may know: a container's name or a process.
@@ -66,20 +76,45 @@ port_owner() {
   echo "another process"
 }
 
+# The host ports that this stack publishes now, one a line.
+own_ports() {
+  local container
+  [ -n "$(project_name)" ] && container=$(proxy_container) && [ -n "$container" ] || return 0
+  timeout 20 docker inspect \
+    -f '{{range .HostConfig.PortBindings}}{{range .}}{{println .HostPort}}{{end}}{{end}}' "$container"
+}
+
+# free_port FROM OTHER: the first port from FROM on that nobody listens on and that isn't OTHER.
+free_port() {
+  local port=$1
+  while ((port <= 65535)); do
+    if [ "$port" != "$2" ] && [ -z "$(listening_inode "$port")" ]; then
+      echo "$port"
+      return
+    fi
+    port=$((port + 1))
+  done
+}
+
 # Before anything takes long. What runs from here already has its ports.
 check_ports() {
-  local name
-  [ -z "$(project_name)" ] || [ -z "$(proxy_container)" ] || return 0
-  [ "$PORT" != "$GRPC_PORT" ] || fail "PORT and GRPC_PORT are both $PORT; they have to differ."
+  local name own taken=() http=$PORT grpc=$GRPC_PORT
   for name in PORT GRPC_PORT; do
     case "${!name}" in
-      '' | *[!0-9]*) fail "$name=${!name} is not a port number." ;;
+      '' | *[!0-9]* | ??????*) fail "$name=${!name} is not a port number (1 to 65535)." ;;
     esac
-    if [ -n "$(listening_inode "${!name}")" ]; then
-      fail "port ${!name} is taken by $(port_owner "${!name}")." \
-        "Stop that, or take another port: $name=1${!name} ./dev up"
+    ((10#${!name} >= 1 && 10#${!name} <= 65535)) || fail "$name=${!name} is not a port number (1 to 65535)."
+  done
+  [ "$PORT" != "$GRPC_PORT" ] || fail "PORT and GRPC_PORT are both $PORT; they have to differ."
+  own=$(own_ports)
+  for name in PORT GRPC_PORT; do
+    if ! grep -qx "${!name}" <<<"$own" && [ -n "$(listening_inode "${!name}")" ]; then
+      taken+=("port ${!name} is taken by $(port_owner "${!name}")")
+      if [ "$name" = PORT ]; then http=$(free_port 18080 "$grpc"); else grpc=$(free_port 18081 "$http"); fi
     fi
   done
+  ((${#taken[@]} == 0)) || fail "$(printf '%s; ' "${taken[@]}" | sed 's/; $/./')" \
+    "Stop that, or take other ports: PORT=$http GRPC_PORT=$grpc ./dev up"
 }
 
 # http_get PORT PATH: prints the answer, headers included; without curl, which a bare machine lacks.
@@ -93,21 +128,39 @@ http_get() {
 
 is_ready() { http_get "$PORT" /ready | grep -q '^HTTP/1.1 200'; }
 
+# Compose starts a proxy that has ended again and again.
+restarts() { timeout 20 docker inspect -f '{{.RestartCount}}' "$(proxy_container)" 2>/dev/null || echo gone; }
+
 ready_or_gone() {
-  is_ready || [ -z "$(proxy_container)" ]
+  is_ready || [ "$(restarts)" != 0 ]
 }
 
 wait_for_ready() {
   wait_until 60 ready_or_gone
   is_ready && return
-  echo "The proxy does not answer GET /ready on port $PORT with 200. Its answer, then its log:"
-  http_get "$PORT" /ready
-  compose logs --no-color --tail 20 proxy
+  if [ "$(restarts)" = 0 ]; then
+    echo "The proxy does not answer GET /ready on port $PORT with 200. Its answer, then its log:"
+    http_get "$PORT" /ready
+    compose logs --no-color --tail 20 proxy
+  fi
   return 1
+}
+
+# A proxy that can't start says why and ends: its own words, once, instead of a loop of restarts.
+show_why_not_ready() {
+  [ "$(restarts)" != 0 ] || return 0
+  local container
+  container=$(timeout 20 docker ps -aq --filter "label=com.docker.compose.project=$(project_name)" \
+    --filter label=com.docker.compose.service=proxy)
+  timeout 20 docker stop "$container" >/dev/null
+  printf '\nThe proxy could not start. It says:\n\n' >&2
+  timeout 20 docker logs --tail 100 "$container" 2>&1 | awk '!seen[$0]++' | sed 's/^/    /' >&2
+  fail "the proxy could not start." "Mend samples/config.yaml or .env, then ./dev up again."
 }
 
 # Compose makes a new container when a label has changed; that the mounted file has, it doesn't see.
 start_stack() {
+  [ -f "$ROOT/samples/config.yaml" ] || { echo "samples/config.yaml is missing."; return 1; }
   CONFIG_SUM=$(cksum <"$ROOT/samples/config.yaml")
   export CONFIG_SUM
   compose up -d --remove-orphans
@@ -124,7 +177,10 @@ run_first_query() {
 stack_up() {
   ensure_env_file
   step 300 "Starting compose.yaml" start_stack
-  step 90 "Waiting until the proxy is ready" wait_for_ready
+  try_step 90 "Waiting until the proxy is ready" wait_for_ready || {
+    show_why_not_ready
+    fail "the proxy is not ready." "All output: $LOG"
+  }
   local answer="$ROOT/build/log/first-query.txt"
   step 150 "First query: starts a worker, reads the sample shop" first_query_to "$answer"
   say

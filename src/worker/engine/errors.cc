@@ -79,6 +79,15 @@ base::Error ToError(const duckdb::ErrorData& error) {
         "columns, or "
         "build smaller values.";
   }
+  // DuckDB's advice for what it finds missing is refused here.
+  if (const size_t advice = out.message.find("Please try installing and loading");
+      advice != std::string::npos) {
+    out.message.erase(advice);
+    out.message +=
+        "Extensions can't be installed or loaded here, and functions that read files or pass SQL text on to "
+        "a "
+        "database are switched off: name the tables themselves, as in alias.schema.table.";
+  }
   if (out.code == ErrorCode::kCancelled) out.message = "The statement was cancelled.";
   return out;
 }

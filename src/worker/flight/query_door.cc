@@ -3,6 +3,7 @@
 #include <arrow/array.h>
 #include <arrow/type.h>
 
+#include <charconv>
 #include <chrono>
 #include <utility>
 
@@ -57,6 +58,18 @@ class WatchedStream final : public fl::FlightDataStream {
   session::CallWatch::Guard guard_;
 };
 
+// DuckDB's "LINE 2: …" counts a line that the caller did not write.
+std::string OneLineUp(const std::string& message) {
+  constexpr std::string_view kMark = "LINE ";
+  const size_t at = message.find(kMark);
+  if (at == std::string::npos) return message;
+  size_t line = 0;
+  const char* digits = message.data() + at + kMark.size();
+  const auto [end, error] = std::from_chars(digits, message.data() + message.size(), line);
+  if (error != std::errc() || line < 2) return message;
+  return message.substr(0, at) + std::string(kMark) + std::to_string(line - 1) + std::string(end);
+}
+
 }  // namespace
 
 arrow::Result<std::shared_ptr<session::OpenResult>> QueryDoor::Execute(const fl::ServerCallContext& context,
@@ -90,10 +103,12 @@ arrow::Result<std::shared_ptr<arrow::Schema>> QueryDoor::Describe(const fl::Serv
   // As a subquery it can't be anything but a query, and LIMIT 0 keeps it from computing. The line break ends
   // a comment.
   const std::string inner(text.first);
-  auto stream = runner_.Execute(CallerOf(context), "SELECT * FROM (" + inner + "\n) LIMIT 0");
+  auto stream = runner_.Execute(CallerOf(context), "SELECT * FROM (\n" + inner + "\n) LIMIT 0");
   if (!stream) {
     if (text.first_word == "with" && IsChange(context, inner)) return nullptr;
-    return ToArrowStatus(stream.error());
+    base::Error error = stream.error();
+    error.message = OneLineUp(error.message);
+    return ToArrowStatus(error);
   }
   return WithOwnNames(context, inner, (*stream)->schema());
 }
