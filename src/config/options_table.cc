@@ -114,7 +114,8 @@ constinit const Option kOptions[] = {
      .default_text = "/var/run/docker.sock",
      .rule = &kSocketPathRule,
      .example = "/var/run/docker.sock",
-     .description = "Socket of the Docker engine, as the proxy sees it."},
+     .description = "Socket of the Docker engine, as the proxy sees it. In the product's image set "
+                    "DOCKER_SOCKET: its entry point gives the proxy that socket's group."},
 
     {.key = "duckdb.extensions",
      .env = "",

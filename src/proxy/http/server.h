@@ -16,6 +16,7 @@ namespace pondpilot::proxy::http {
 struct ServerLimits {
   size_t header_bytes = 96 << 10;  // big tokens fit
   size_t body_bytes = 1 << 20;
+  size_t all_bodies_bytes = 64 << 20;  // of requests that are being read or answered
   size_t connections = 10'000;
   std::chrono::milliseconds request_wait{
       std::chrono::seconds(15)};                                   // from a request's first byte to its last
@@ -50,6 +51,7 @@ class Server : public std::enable_shared_from_this<Server> {
   const ServerLimits limits_;
   uint16_t port_ = 0;
   bool stopping_ = false;
+  uint64_t bodies_bytes_ = 0;  // promised by the requests under way
   std::set<Session*> sessions_;
 };
 

@@ -8,6 +8,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/read.hpp>
+#include <boost/asio/read_until.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/use_future.hpp>
@@ -30,6 +31,7 @@ class ServerTest : public ::testing::Test {
     ServerLimits limits;
     limits.header_bytes = 4096;
     limits.body_bytes = 1000;
+    limits.all_bodies_bytes = 1800;
     limits.request_wait = std::chrono::milliseconds(500);
     limits.connections = 50;
     auto server = Server::Start(io_.get_executor(), "127.0.0.1", 0, router_, limits);
@@ -225,6 +227,34 @@ TEST_F(ServerTest, AnAnswerThatBreaksOffHasNoEnd) {
   const std::string answer = Exchange("GET /cut HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_THAT(answer, HasSubstr("5\r\nbegun\r\n"));
   EXPECT_EQ(answer.find("0\r\n\r\n"), std::string::npos);
+}
+
+TEST_F(ServerTest, AllBodiesTogetherAreBounded) {
+  const std::string head = "POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 900\r\n";
+  {
+    std::vector<asio::ip::tcp::socket> slow;
+    for (int i = 0; i < 2; ++i) {
+      slow.push_back(Connect());
+      asio::write(slow.back(), asio::buffer(head + "Expect: 100-continue\r\n\r\n"));
+      std::string go_on;
+      asio::read_until(slow.back(), asio::dynamic_buffer(go_on), "\r\n\r\n");
+      ASSERT_THAT(go_on, HasSubstr("100 Continue"));
+    }
+    const std::string refusal = Exchange(head + "\r\n" + std::string(900, 'x'));
+    EXPECT_THAT(refusal, HasSubstr("503 "));
+    EXPECT_THAT(refusal, HasSubstr("too_busy"));
+    EXPECT_THAT(refusal, HasSubstr("Retry-After: 1"));
+    // What has no body is answered all the same.
+    EXPECT_THAT(Exchange("GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+                HasSubstr("200 OK"));
+  }
+  // The places of those who went are free again, at the latest when their time is up.
+  std::string answer;
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  do {
+    answer = Exchange(head + "\r\n" + std::string(900, 'x'));
+  } while (!answer.contains("200 OK") && std::chrono::steady_clock::now() < end);
+  EXPECT_THAT(answer, HasSubstr("200 OK"));
 }
 
 TEST_F(ServerTest, AHandlerIsCancelledWhenItsClientGoes) {

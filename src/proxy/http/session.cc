@@ -92,6 +92,19 @@ asio::awaitable<bool> Produce(const Response& response, BodyWriter& writer, cons
   co_return false;
 }
 
+// A request's share of what all bodies together may take.
+class Reservation {
+ public:
+  Reservation(uint64_t& taken, uint64_t bytes) : taken_(taken), bytes_(bytes) { taken_ += bytes_; }
+  ~Reservation() { taken_ -= bytes_; }
+  Reservation(const Reservation&) = delete;
+  Reservation& operator=(const Reservation&) = delete;
+
+ private:
+  uint64_t& taken_;
+  const uint64_t bytes_;
+};
+
 // How much of the next requests is read while one is being answered.
 constexpr size_t kReadAhead = 64 << 10;
 constexpr size_t kHeaderPiece = 8 << 10;
@@ -203,6 +216,15 @@ asio::awaitable<bool> Session::ServeOne() {
   idle_ = false;
   Parser parser;
   if (!co_await ReadHeaders(parser)) co_return false;
+  // A body of unknown length may become as long as any.
+  const uint64_t body = parser.chunked() ? server_->limits_.body_bytes : parser.content_length().value_or(0);
+  if (server_->bodies_bytes_ + body > server_->limits_.all_bodies_bytes) {
+    co_await Refuse({503, "too_busy", "Too many large requests at the same time",
+                     "The proxy is reading as much as it has memory for. Try again in a second.",
+                     std::chrono::seconds(1)});
+    co_return false;
+  }
+  const Reservation reserved(server_->bodies_bytes_, body);
   if (beast::iequals(parser.get()[bhttp::field::expect], "100-continue")) {
     bhttp::response<bhttp::empty_body> go_on(bhttp::status::continue_, 11);
     co_await bhttp::async_write(stream_, go_on, asio::redirect_error(asio::use_awaitable, error));
@@ -315,6 +337,10 @@ asio::awaitable<void> Session::Refuse(beast::error_code error) {
              error == bhttp::error::end_of_stream || error == bhttp::error::partial_message) {
     co_return;  // the connection broke or its time is up: nobody to answer
   }
+  co_await Refuse(std::move(problem));
+}
+
+asio::awaitable<void> Session::Refuse(Problem problem) {
   const std::string request_id = RequestIdFor("");
   refused_ = true;
   telemetry::Log(telemetry::Level::kWarn, "HTTP request refused",

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "proxy/http/problem.h"
 #include "proxy/http/server.h"
 
 namespace pondpilot::proxy::http {
@@ -37,6 +38,7 @@ class Session {
   boost::asio::awaitable<bool> AnswerStream(const Response& response, const std::string& request_id,
                                             bool head, bool keep_alive);
   boost::asio::awaitable<void> Refuse(boost::beast::error_code error);
+  boost::asio::awaitable<void> Refuse(Problem problem);
   // Ends the connection so that the client gets the answer that was sent to it.
   boost::asio::awaitable<void> Linger();
 
