@@ -17,6 +17,11 @@ inline constexpr char kInternalPrefix[] = "x-pondpilot-";
 inline constexpr char kWorkerTokenHeader[] = "x-pondpilot-worker-token";
 // Names the client's connection: opaque, unguessable, the same for all calls of one connection to the proxy.
 inline constexpr char kConnectionHeader[] = "x-pondpilot-connection";
+// On GetFlightInfo: the proxy would take a whole result of at most this many bytes (decimal) in the trailer,
+// as an EarlyResult of control.proto, instead of asking for it with DoGet.
+inline constexpr char kEarlyResultHeader[] = "x-pondpilot-early-result";
+inline constexpr char kEarlyResultTrailer[] = "x-pondpilot-early-result-bin";
+inline constexpr int kMaxEarlyResultMessages = 8;
 // Names the call in the logs of both processes.
 inline constexpr char kRequestIdHeader[] = "x-request-id";
 

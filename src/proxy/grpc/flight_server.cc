@@ -41,9 +41,9 @@ unsigned LoopCount() { return std::clamp(std::thread::hardware_concurrency() / 2
 }  // namespace
 
 struct FlightServer::State {
-  RelayServices services;
-  LiveCalls live;
-  ::grpc::AsyncGenericService service;
+  explicit State(RelayServices services) : relay(std::move(services)) {}
+
+  Relay relay;
   std::vector<std::unique_ptr<CompletionLoop>> loops;
   std::unique_ptr<::grpc::Server> server;
   int port = 0;
@@ -52,8 +52,7 @@ struct FlightServer::State {
 
 base::Result<std::unique_ptr<FlightServer>> FlightServer::Start(const std::string& host, uint16_t port,
                                                                 RelayServices services) {
-  auto state = std::make_unique<State>();
-  state->services = std::move(services);
+  auto state = std::make_unique<State>(std::move(services));
   ::grpc::ServerBuilder builder;
   const bool ipv6 = host.find(':') != std::string::npos;
   const std::string address = (ipv6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
@@ -73,7 +72,7 @@ base::Result<std::unique_ptr<FlightServer>> FlightServer::Start(const std::strin
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   // Two proxies must not share a port by accident and each get half of the calls.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  builder.RegisterAsyncGenericService(&state->service);
+  builder.RegisterAsyncGenericService(&state->relay.service);
   for (unsigned i = 0; i < LoopCount(); ++i) {
     state->loops.push_back(std::make_unique<CompletionLoop>(builder.AddCompletionQueue()));
   }
@@ -86,7 +85,7 @@ base::Result<std::unique_ptr<FlightServer>> FlightServer::Start(const std::strin
             "(GRPC_PORT) to a free port or end the process that holds it.");
   }
   for (const auto& loop : state->loops) {
-    RelayCall::Await(state->service, *loop, state->services, state->live);
+    RelayCall::Await(state->relay, *loop);
     loop->Start();
   }
   return std::unique_ptr<FlightServer>(new FlightServer(std::move(state)));
@@ -97,7 +96,7 @@ FlightServer::FlightServer(std::unique_ptr<State> state) : state_(std::move(stat
 FlightServer::~FlightServer() {
   Shutdown(std::chrono::milliseconds(0));
   // Each call has a bound: the fleet answers by its deadline, the worker by its cancellation.
-  state_->live.AwaitNone();
+  state_->relay.live.AwaitNone();
   for (const auto& loop : state_->loops) loop->Stop();
 }
 

@@ -8,8 +8,9 @@ namespace {
 constexpr std::string_view kService = "/arrow.flight.protocol.FlightService/";
 
 constexpr std::array<Method, 10> kMethods = {{
-    {"/arrow.flight.protocol.FlightService/GetFlightInfo", "GetFlightInfo", Flow::kUnary, true},
-    {"/arrow.flight.protocol.FlightService/DoGet", "DoGet", Flow::kServerStream, false},
+    {"/arrow.flight.protocol.FlightService/GetFlightInfo", "GetFlightInfo", Flow::kUnary, true,
+     Early::kBrings},
+    {"/arrow.flight.protocol.FlightService/DoGet", "DoGet", Flow::kServerStream, false, Early::kTakes},
     {"/arrow.flight.protocol.FlightService/DoAction", "DoAction", Flow::kServerStream, true},
     {"/arrow.flight.protocol.FlightService/DoPut", "DoPut", Flow::kBidi, true},
     {"/arrow.flight.protocol.FlightService/GetSchema", "GetSchema", Flow::kUnary, true},

@@ -12,12 +12,17 @@ enum class Flow {
   kHandshake,     // answered by the proxy itself
 };
 
+enum class Early { kNone, kBrings, kTakes };
+
 struct Method {
   std::string_view path;  // "/arrow.flight.protocol.FlightService/DoGet"
   std::string_view name;  // "DoGet", for logs and metric labels
   Flow flow;
   // Counts against the caller's rate limit. DoGet does not: it reads what a counted GetFlightInfo has made.
   bool counted;
+  // Whether a small result comes along with the answer (EarlyResults), or this asks for a result that may
+  // have.
+  Early early = Early::kNone;
 };
 
 // The allow-list of what is relayed (Flight.proto of Arrow 25, service FlightService); nullptr for anything

@@ -40,22 +40,23 @@ void RelayCall::Step::Fire(bool ok) {
   if (--call->pending_ == 0) delete call;
 }
 
-void RelayCall::Await(::grpc::AsyncGenericService& service, CompletionLoop& loop,
-                      const RelayServices& services, LiveCalls& live) {
-  auto* call = new RelayCall(service, loop, services, live);  // freed by its last Step
-  service.RequestCall(&call->server_context_, &call->client_, loop.queue(), loop.queue(),
-                      call->Pending(call->arrived_));
+void RelayCall::Await(Relay& relay, CompletionLoop& loop) {
+  auto* call = new RelayCall(relay, loop);  // freed by its last Step
+  relay.service.RequestCall(&call->server_context_, &call->client_, loop.queue(), loop.queue(),
+                            call->Pending(call->arrived_));
 }
 
-RelayCall::RelayCall(::grpc::AsyncGenericService& service, CompletionLoop& loop,
-                     const RelayServices& services, LiveCalls& live)
-    : service_(service), loop_(loop), services_(services), live_(live), client_(&server_context_) {
-  live_.Enter();
+RelayCall::RelayCall(Relay& relay, CompletionLoop& loop)
+    : relay_(relay), loop_(loop), services_(relay.services), client_(&server_context_) {
+  relay_.live.Enter();
   // Its tag comes only for a call that has arrived; it is counted there.
   server_context_.AsyncNotifyWhenDone(&client_done_);
 }
 
-RelayCall::~RelayCall() { live_.Leave(); }
+RelayCall::~RelayCall() {
+  early_place_ = {};
+  relay_.live.Leave();  // after it the relay may be gone
+}
 
 void* RelayCall::Pending(Step& step) {
   ++pending_;
@@ -67,7 +68,7 @@ void* RelayCall::Pending(Step& step) {
 void RelayCall::OnArrived(bool ok) {
   if (!ok) return;  // the server shuts down
   ++pending_;       // client_done_
-  Await(service_, loop_, services_, live_);
+  Await(relay_, loop_);
   arrived_at_ = services_.clock->Now();
   request_id_ = RequestId(server_context_.client_metadata());
   server_context_.AddInitialMetadata(contract::kRequestIdHeader, request_id_);
@@ -143,7 +144,10 @@ void RelayCall::OnFirstMessage(bool ok) {
                         "",
                         {}});
   }
-  if (ok) return AcquireWorker();
+  if (ok) {
+    if (method_->early == Early::kTakes && AnswerEarly()) return;
+    return AcquireWorker();
+  }
   FinishError({ErrorCode::kInvalidArgument, "The call ended without a request message.", "", {}});
 }
 
@@ -213,6 +217,13 @@ void RelayCall::PrepareUpstream() {
   upstream_context_.AddMetadata(contract::kWorkerTokenHeader, lease_.worker().token.Reveal());
   upstream_context_.AddMetadata(contract::kConnectionHeader, ConnectionName(server_context_.peer()));
   upstream_context_.AddMetadata(contract::kRequestIdHeader, request_id_);
+  if (method_->early == Early::kBrings) {
+    early_place_ = relay_.early_results.Reserve(principal_.user_id);
+    if (early_place_) {
+      upstream_context_.AddMetadata(contract::kEarlyResultHeader,
+                                    std::to_string(EarlyResults::kMaxResultBytes));
+    }
+  }
   upstream_context_.set_deadline(server_context_.deadline());
   stub_.emplace(lease_.worker().channel);
   upstream_started_ = true;
@@ -279,8 +290,27 @@ void RelayCall::OnUpstreamFinished(bool) {
     OnVerdictTick(true);
     return;
   }
+  if (early_place_ && upstream_status_.ok()) KeepEarlyResult();
   upstream_finished_ = true;
   WriteSoon();
+}
+
+void RelayCall::KeepEarlyResult() {
+  const auto& trailers = upstream_context_.GetServerTrailingMetadata();
+  const auto found = trailers.find(contract::kEarlyResultTrailer);
+  if (found == trailers.end()) return;
+  if (relay_.early_results.Keep(std::move(early_place_), View(found->second))) return;
+  telemetry::Log(telemetry::Level::kError, "A worker's early result can't be read",
+                 {{"worker_id", lease_.worker().worker_id}, {"request_id", request_id_}});
+}
+
+bool RelayCall::AnswerEarly() {
+  auto messages = relay_.early_results.Take(principal_.user_id, request_);
+  if (!messages) return false;
+  for (::grpc::ByteBuffer& message : *messages) replies_.Push(std::move(message));
+  upstream_finished_ = true;
+  WriteSoon();
+  return true;
 }
 
 // ---- The client's further messages

@@ -14,6 +14,7 @@
 #include "proxy/auth/principal.h"
 #include "proxy/fleet/fleet.h"
 #include "proxy/grpc/completion_loop.h"
+#include "proxy/grpc/early_results.h"
 #include "proxy/grpc/flight_server.h"
 #include "proxy/grpc/live_calls.h"
 #include "proxy/grpc/method_table.h"
@@ -21,18 +22,29 @@
 
 namespace pondpilot::proxy::grpc {
 
+// What all calls of one server share.
+struct Relay {
+  explicit Relay(RelayServices given) : services(std::move(given)), early_results(*services.clock) {}
+
+  const RelayServices services;
+  ::grpc::AsyncGenericService service;
+  LiveCalls live;
+  EarlyResults early_results;
+};
+
 // One call from a client, from its arrival to its last operation. It owns itself: it lives until every
 // operation that it has started has completed, and is destroyed by the last. All of it runs on its loop's
 // thread, but for the fleet's callback, which only hands a result over.
 //
-// Bytes are never decoded. Back-pressure: the messages that wait for the client are bounded (ReplyBuffer);
+// Bytes are not decoded, but for the ticket of a DoGet, whose result may be here already (EarlyResults).
+// Back-pressure: the messages that wait for the client are bounded (ReplyBuffer);
 // while they are at the bound the worker is not read. What is ready at the same moment goes to the client in
 // one write, the end of the call included: each write wakes the client.
 class RelayCall {
  public:
   // Asks the server for the next call on `loop`. The object frees itself, also when no call comes any more.
-  static void Await(::grpc::AsyncGenericService& service, CompletionLoop& loop, const RelayServices& services,
-                    LiveCalls& live);
+  // `relay` and `loop` must outlive it.
+  static void Await(Relay& relay, CompletionLoop& loop);
 
  private:
   // A pending operation: a tag that knows what to do next.
@@ -47,8 +59,7 @@ class RelayCall {
     Action action_;
   };
 
-  RelayCall(::grpc::AsyncGenericService& service, CompletionLoop& loop, const RelayServices& services,
-            LiveCalls& live);
+  RelayCall(Relay& relay, CompletionLoop& loop);
   ~RelayCall();
 
   // Registers one more operation and gives its tag.
@@ -74,6 +85,10 @@ class RelayCall {
   void ReadUpstream();
   void OnUpstreamRead(bool ok);
   void OnUpstreamFinished(bool ok);
+  // The result that the worker may have sent along.
+  void KeepEarlyResult();
+  // True when the result that is asked for is here: then it is on its way.
+  bool AnswerEarly();
 
   // The client's further messages (DoPut, DoExchange).
   void ReadClient();
@@ -99,10 +114,9 @@ class RelayCall {
 
   void LogEnd(const ::grpc::Status& status) const;
 
-  ::grpc::AsyncGenericService& service_;
+  Relay& relay_;
   CompletionLoop& loop_;
   const RelayServices& services_;
-  LiveCalls& live_;
 
   ::grpc::GenericServerContext server_context_;
   ::grpc::GenericServerAsyncReaderWriter client_;
@@ -120,6 +134,7 @@ class RelayCall {
   std::shared_ptr<Handover> handover_;
   uint64_t wait_ticket_ = 0;
   fleet::WorkerLease lease_;
+  EarlyResults::Place early_place_;
 
   std::optional<::grpc::GenericStub> stub_;
   ::grpc::ClientContext upstream_context_;

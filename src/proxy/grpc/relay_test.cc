@@ -19,6 +19,7 @@
 #include <map>
 #include <thread>
 
+#include "contract/control.pb.h"
 #include "contract/names.h"
 #include "proxy/auth/token_issuer.h"
 #include "proxy/grpc/flight_server.h"
@@ -118,6 +119,18 @@ class Worker final : public ::grpc::CallbackGenericService {
       if (plan_ == "echo") {
         finished_ = true;
         reply_ = Bytes("echo");
+        StartWriteAndFinish(&reply_, {}, ::grpc::Status::OK);
+      } else if (plan_ == "early") {
+        finished_ = true;
+        for (const auto& [key, value] : context_.client_metadata()) {
+          if (std::string_view(key.data(), key.size()) != contract::kEarlyResultHeader) continue;
+          control::v1::EarlyResult result;
+          result.set_ticket("early");
+          result.add_messages("schema");
+          result.add_messages("rows");
+          context_.AddTrailingMetadata(contract::kEarlyResultTrailer, result.SerializeAsString());
+        }
+        reply_ = Bytes("info");
         StartWriteAndFinish(&reply_, {}, ::grpc::Status::OK);
       } else if (plan_ == "fail") {
         finished_ = true;
@@ -433,6 +446,38 @@ TEST_F(RelayTest, AStreamArrivesWhole) {
   }
   EXPECT_EQ(messages, 200);
   EXPECT_TRUE(stream.Finish().ok());
+}
+
+TEST_F(RelayTest, AResultThatCameEarlyIsNotAskedForAgain) {
+  const std::string ticket =
+      "\x0a\x05"
+      "early";
+  {
+    ::grpc::ClientContext context;
+    Authorize(context);
+    std::string reply;
+    ASSERT_TRUE(Unary(context, "GetFlightInfo", "early", &reply).ok());
+    EXPECT_EQ(reply, "info");
+    EXPECT_FALSE(context.GetServerTrailingMetadata().contains(contract::kEarlyResultTrailer));
+  }
+  const auto calls = log_.Count("message");
+  const auto get = [&](const std::string& user) {
+    ::grpc::ClientContext context;
+    Authorize(context, user);
+    Stream stream(*this, context, "DoGet");
+    EXPECT_TRUE(stream.Write(ticket));
+    EXPECT_TRUE(stream.HalfClose());
+    std::string message;
+    std::string all;
+    while (stream.Read(&message)) all += message + ";";
+    EXPECT_TRUE(stream.Finish().ok());
+    return all;
+  };
+  EXPECT_EQ(get("bob"), "messages:1;") << "the worker's own answer";
+  EXPECT_EQ(log_.Count("message"), calls + 1);
+  EXPECT_EQ(get("alice"), "schema;rows;");
+  EXPECT_EQ(log_.Count("message"), calls + 1) << "not the worker's";
+  EXPECT_EQ(get("alice"), "messages:1;") << "given once";
 }
 
 TEST_F(RelayTest, AClientThatDoesNotReadStopsTheWorker) {

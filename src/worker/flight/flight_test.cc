@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "contract/control.pb.h"
 #include "worker/flight/loopback.h"
 #include "worker/flight/raw_call.h"
 #include "worker/session/eventually.h"
@@ -232,6 +233,52 @@ TEST_F(FlightTest, ATicketWorksOnce) {
   EXPECT_TRUE(again.IsKeyError()) << again.ToString();
 }
 
+// ---- Results that leave with GetFlightInfo
+
+// The ticket of a serialised FlightInfo, found by its prefix.
+std::string TicketIn(const std::string& info) {
+  constexpr std::string_view kPrefix = "pondpilot:result:";
+  const size_t at = info.find(kPrefix);
+  return at == std::string::npos ? "" : info.substr(at, kPrefix.size() + 32);
+}
+
+// Without NULLs: the bytes in their places are undefined.
+TEST_F(FlightTest, AnEarlyResultIsWhatDoGetWouldSend) {
+  for (const char* sql : {
+           "SELECT 42",
+           "SELECT 1 WHERE false",
+           "SELECT 'a' AS s, [1, 2] AS l, {'x': 1.5} AS r",
+           "SELECT range, 'text ' || range FROM range(37)",
+           "SELECT 'b'::ENUM('a', 'b') AS e",
+           "SELECT true, DATE '2020-01-01', 1::HUGEINT, 'ab'::BLOB, INTERVAL 1 DAY",
+           "SHOW TABLES",
+       }) {
+    const auto early = RawCall(server_.address(), kTestToken, "GetFlightInfo", sql, true);
+    ASSERT_TRUE(early.status.ok()) << sql << early.status.error_message();
+    const auto plain = RawCall(server_.address(), kTestToken, "GetFlightInfo", sql);
+    EXPECT_TRUE(plain.early_result.empty()) << "nobody asked";
+    control::v1::EarlyResult result;
+    ASSERT_TRUE(result.ParseFromString(early.early_result));
+    const std::vector<std::string> messages(result.messages().begin(), result.messages().end());
+    EXPECT_EQ(messages, RawGet(server_.address(), kTestToken, TicketIn(plain.message))) << sql;
+    EXPECT_EQ(result.ticket(), TicketIn(early.message)) << sql;
+    EXPECT_EQ(result.ticket().size(), 49u);
+  }
+  EXPECT_EQ(server_.runner().tickets().size(), 0u);
+}
+
+TEST_F(FlightTest, WhatIsNotSmallWaitsForDoGet) {
+  for (const std::string& sql :
+       {std::string("SELECT range FROM range(1000)"), std::string("SELECT repeat('x', 5000)"),
+        std::string("SELECT range FROM range(1000000)"),
+        std::string("SELECT * FROM (SELECT unnest([{'a': 1}]) FROM range(2000))")}) {
+    const auto answer = RawCall(server_.address(), kTestToken, "GetFlightInfo", sql, true);
+    EXPECT_TRUE(answer.status.ok()) << answer.status.error_message();
+    EXPECT_TRUE(answer.early_result.empty()) << sql;
+    EXPECT_FALSE(RawGet(server_.address(), kTestToken, TicketIn(answer.message)).empty()) << sql;
+  }
+}
+
 // ---- The worker's token
 
 TEST_F(FlightTest, AnswersItsOwnProxyOnly) {
@@ -336,7 +383,7 @@ TEST_F(FlightTest, PreparingAChangeDoesNotRunIt) {
 TEST_F(FlightTest, WhatCanNotBePrepared) {
   const auto options = Loopback::AsProxy();
   const auto parameters = sql_.Prepare(options, "SELECT ?").status();
-  EXPECT_TRUE(parameters.IsNotImplemented()) << parameters.ToString();
+  EXPECT_TRUE(parameters.IsInvalid()) << parameters.ToString();
   EXPECT_THAT(parameters.message(), HasSubstr("parameters"));
   EXPECT_THAT(sql_.Prepare(options, "SELECT nothing_here").status().message(), HasSubstr("nothing_here"));
   EXPECT_FALSE(sql_.Prepare(options, "").ok());

@@ -3,13 +3,17 @@
 #include <arrow/array.h>
 #include <arrow/type.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <optional>
 #include <utility>
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "contract/control.pb.h"
 #include "contract/names.h"
+#include "worker/flight/early_result.h"
 #include "worker/flight/result_reader.h"
 #include "worker/flight/statement_text.h"
 #include "worker/flight/status.h"
@@ -21,6 +25,9 @@ namespace fl = arrow::flight;
 
 // How long a statement waits for its session's connection.
 constexpr std::chrono::seconds kConnectionWait(30);
+
+// Of a result in trailers, which HTTP/2 does not bound by flow control.
+constexpr size_t kMaxEarlyBytes = 4096;
 
 session::Caller CallerOf(const fl::ServerCallContext& context) {
   session::Caller caller;
@@ -58,6 +65,25 @@ class WatchedStream final : public fl::FlightDataStream {
   session::CallWatch::Guard guard_;
 };
 
+// How large a result the proxy would take at once; 0 when it asks for none.
+size_t EarlyBytesWanted(const fl::ServerCallContext& context) {
+  const auto& headers = context.incoming_headers();
+  const auto found = headers.find(contract::kEarlyResultHeader);
+  size_t bytes = 0;
+  if (found == headers.end()) return bytes;
+  const std::string_view text = found->second;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bytes);
+  return error == std::errc() ? std::min(bytes, kMaxEarlyBytes) : 0;
+}
+
+void SendEarly(const fl::ServerCallContext& context, const std::string& ticket,
+               std::vector<std::string> messages) {
+  control::v1::EarlyResult result;
+  result.set_ticket(ticket);
+  for (std::string& message : messages) result.add_messages(std::move(message));
+  context.AddTrailer(contract::kEarlyResultTrailer, result.SerializeAsString());
+}
+
 // DuckDB's "LINE 2: …" counts a line that the caller did not write.
 std::string OneLineUp(const std::string& message) {
   constexpr std::string_view kMark = "LINE ";
@@ -85,7 +111,13 @@ arrow::Result<std::unique_ptr<fl::FlightInfo>> QueryDoor::GetInfo(
     const std::function<arrow::Result<std::string>(const std::string&)>& make_ticket) {
   ARROW_ASSIGN_OR_RAISE(auto stream, Execute(context, sql));
   const auto schema = stream->schema();
-  ARROW_ASSIGN_OR_RAISE(std::string ticket, make_ticket(runner_.tickets().Put(std::move(stream))));
+  std::optional<std::vector<std::string>> early;
+  if (const size_t wanted = EarlyBytesWanted(context); wanted > 0) {
+    ARROW_ASSIGN_OR_RAISE(early, EarlyMessages(*stream, wanted));
+  }
+  ARROW_ASSIGN_OR_RAISE(std::string ticket, make_ticket(early ? session::TicketStore::NewTicket()
+                                                              : runner_.tickets().Put(std::move(stream))));
+  if (early) SendEarly(context, ticket, std::move(*early));
   // No location: the result is where the client already is.
   std::vector<fl::FlightEndpoint> endpoints{{fl::Ticket{std::move(ticket)}, {}, std::nullopt, ""}};
   ARROW_ASSIGN_OR_RAISE(auto info, fl::FlightInfo::Make(*schema, descriptor, endpoints, -1, -1, false));
@@ -156,7 +188,7 @@ arrow::Result<std::unique_ptr<fl::SchemaResult>> QueryDoor::GetSchema(const fl::
 arrow::Result<QueryDoor::Prepared> QueryDoor::Prepare(const fl::ServerCallContext& context,
                                                       const std::string& sql) {
   if (LookAt(sql).has_parameters) {
-    return arrow::Status::NotImplemented(
+    return arrow::Status::Invalid(
         "Statements with parameters are not supported yet. Write the values into the SQL text.");
   }
   Prepared prepared;

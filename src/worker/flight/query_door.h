@@ -19,7 +19,8 @@ class QueryDoor {
   // A longer text is refused; it bounds what parsing may cost.
   static constexpr size_t kMaxSqlBytes = 16 << 20;
 
-  // Runs the statement and keeps its result under a ticket. `make_ticket` turns the handle into ticket bytes.
+  // Runs the statement and keeps its result under a ticket, or sends it along when the proxy asked for that
+  // and it is small. `make_ticket` turns the handle into ticket bytes.
   arrow::Result<std::unique_ptr<arrow::flight::FlightInfo>> GetInfo(
       const arrow::flight::ServerCallContext& context, const std::string& sql,
       const arrow::flight::FlightDescriptor& descriptor,

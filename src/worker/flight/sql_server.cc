@@ -37,7 +37,7 @@ arrow::Status NoTransactions(const std::string& transaction_id) {
 arrow::Status NoParameters(fl::FlightMessageReader& reader) {
   const auto schema = reader.GetSchema();
   if (!schema.ok() || (*schema)->num_fields() == 0) return arrow::Status::OK();  // some clients send none
-  return arrow::Status::NotImplemented(
+  return arrow::Status::Invalid(
       "Statements with parameters are not supported yet. Write the values into the SQL text.");
 }
 

@@ -41,7 +41,10 @@ Result<void> OpenResult::Prefetch() {
   while (lease_) {
     auto batch = Fetch();
     if (!batch) return std::unexpected(batch.error());
-    if (*batch == nullptr) break;
+    if (*batch == nullptr) {
+      ended_ = true;
+      break;
+    }
     const bool full = std::cmp_greater_equal((*batch)->num_rows(), engine::kBatchRows);
     waiting_bytes_ += Bytes(**batch);
     waiting_.push_back(std::move(*batch));
@@ -77,6 +80,7 @@ Result<std::shared_ptr<arrow::RecordBatch>> OpenResult::Next() {
 }
 
 Result<std::shared_ptr<arrow::RecordBatch>> OpenResult::NextWhole() {
+  read_nothing_ = false;
   if (waiting_.empty()) return Fetch();
   std::shared_ptr<arrow::RecordBatch> batch = std::move(waiting_.front());
   waiting_.pop_front();

@@ -29,6 +29,12 @@ class OpenResult final : public engine::ResultStream {
   // A larger batch is cut into pieces of about half of this.
   static constexpr uint64_t kMaxBatchBytes = 8 << 20;
 
+  // The whole result when Prefetch has found it to be no more than that and nothing of it was read yet;
+  // nullptr otherwise. Valid until the next call.
+  const std::deque<std::shared_ptr<arrow::RecordBatch>>* Whole() const {
+    return ended_ && read_nothing_ ? &waiting_ : nullptr;
+  }
+
   // Bytes of rows that were fetched ahead and not read.
   uint64_t waiting_bytes() const { return waiting_bytes_; }
 
@@ -46,6 +52,8 @@ class OpenResult final : public engine::ResultStream {
   std::unique_ptr<engine::ResultStream> inner_;
   std::deque<std::shared_ptr<arrow::RecordBatch>> waiting_;
   uint64_t waiting_bytes_ = 0;
+  bool ended_ = false;  // the engine has no more rows
+  bool read_nothing_ = true;
   std::shared_ptr<arrow::RecordBatch> large_;  // being cut
   int64_t large_next_row_ = 0;
   int64_t piece_rows_ = 0;

@@ -4,8 +4,6 @@
 #include <string>
 #include <utility>
 
-#include "telemetry/log.h"
-
 namespace pondpilot::worker::session {
 namespace {
 
@@ -28,13 +26,14 @@ ConnectionLease::~ConnectionLease() {
   if (connection_ != nullptr) session_->Release(connection_);
 }
 
-void ConnectionLease::Settle() { session_->Settle(connection_); }
+Result<void> ConnectionLease::Settle() { return session_->Settle(connection_); }
 
 Session::Session(engine::Engine& engine, const base::Clock& clock)
     : engine_(engine), clock_(clock), last_used_(clock.Now()) {}
 
 Session::Slot* Session::Stateful() {
-  const auto found = std::ranges::find_if(slots_, [](const auto& slot) { return slot->has_state; });
+  const auto found =
+      std::ranges::find_if(slots_, [](const auto& slot) { return slot->has_state && !slot->superseded; });
   return found == slots_.end() ? nullptr : found->get();
 }
 
@@ -104,11 +103,23 @@ Result<ConnectionLease> Session::Acquire(base::Clock::Steady deadline, const std
   }
 }
 
-void Session::Settle(const engine::Connection* connection) {
+Result<void> Session::Settle(const engine::Connection* connection) {
   const std::lock_guard lock(mutex_);
   Slot& slot = Find(connection);
+  Look(slot);
+  if (!slot.superseded) return {};
+  return Fail(
+      ErrorCode::kAborted,
+      "Another statement of this connection changed its settings, temporary tables or transaction at "
+      "the same time. Those are kept, what this statement changed of them is not. Run such statements "
+      "one after the other, or over connections of their own.");
+}
+
+void Session::Look(Slot& slot) {
   slot.has_state = slot.connection->HasState();
   slot.in_transaction = slot.connection->InTransaction();
+  const Slot* first = Stateful();
+  slot.superseded = slot.superseded || (slot.has_state && first != nullptr && first != &slot);
 }
 
 void Session::Release(const engine::Connection* connection) {
@@ -117,18 +128,12 @@ void Session::Release(const engine::Connection* connection) {
   last_used_ = clock_.Now();
   Slot& slot = Find(connection);
   slot.busy = false;
-  slot.has_state = slot.connection->HasState();
-  slot.in_transaction = slot.connection->InTransaction();
-  const bool another_has_state = std::ranges::any_of(
-      slots_, [&](const auto& other) { return other.get() != &slot && other->has_state; });
-  if (slot.has_state && another_has_state) {
-    // Two statements ran at once and both left state. There is no order between them: the first one's holds.
-    telemetry::Log(telemetry::Level::kWarn,
-                   "Two statements at once changed a session; the later change is dropped");
-  }
+  Look(slot);
+  const Slot* stateful = Stateful();
+  const bool stale = slot.superseded || (stateful != nullptr && stateful != &slot);
   const auto free =
       std::ranges::count_if(slots_, [](const auto& one) { return !one->busy && !one->has_state; });
-  if (another_has_state || (!slot.has_state && std::cmp_greater(free, kMaxFree))) {
+  if (stale || (!slot.has_state && std::cmp_greater(free, kMaxFree))) {
     const auto at = std::ranges::find_if(slots_, [&](const auto& one) { return one.get() == &slot; });
     closed = std::move(*at);
     slots_.erase(at);

@@ -27,8 +27,9 @@ class ConnectionLease {
   engine::Connection& connection() { return *connection_; }
 
   // After the statement has run, also when its result is still open: later statements must see the state that
-  // it has left.
-  void Settle();
+  // it has left. kAborted when another statement that ran at the same time was first: a session has one
+  // state, and what this one has changed of it goes with its connection.
+  base::Result<void> Settle();
 
  private:
   std::shared_ptr<Session> session_;
@@ -70,12 +71,15 @@ class Session : public std::enable_shared_from_this<Session> {
     // Seen when a statement had run: the connection must not be asked while one runs on it.
     bool has_state = false;
     bool in_transaction = false;
+    bool superseded = false;  // its state is not the session's: another statement was first
   };
 
   Slot* Stateful();
+  // Notes what state the statement on a connection has left.
+  void Look(Slot& slot);
   Slot& Find(const engine::Connection* connection);
   base::Result<Slot*> TryTake();
-  void Settle(const engine::Connection* connection);
+  base::Result<void> Settle(const engine::Connection* connection);
   void Release(const engine::Connection* connection);
 
   engine::Engine& engine_;

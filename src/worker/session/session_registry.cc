@@ -18,6 +18,12 @@ base::Result<std::shared_ptr<Session>> SessionRegistry::Get(const std::string& c
   std::shared_ptr<Session> closed;  // destroyed outside the lock
   const std::lock_guard lock(mutex_);
   if (const auto found = sessions_.find(connection_name); found != sessions_.end()) return found->second;
+  if (const auto lost = lost_.find(connection_name); lost != lost_.end()) {
+    std::string message = std::move(lost->second);
+    lost_.erase(lost);
+    std::erase(lost_order_, connection_name);
+    return Fail(ErrorCode::kAborted, std::move(message));
+  }
   if (sessions_.size() >= kMaxSessions) {
     auto oldest = sessions_.end();
     std::tuple<bool, bool, base::Clock::Steady> least;
@@ -34,14 +40,30 @@ base::Result<std::shared_ptr<Session>> SessionRegistry::Get(const std::string& c
       return Fail(ErrorCode::kResourceExhausted,
                   "Too many connections of this user run statements at once; close some and try again.");
     }
-    if (std::get<1>(least))
-      telemetry::Log(telemetry::Level::kWarn, "A session with state made room for a new one");
+    NoteLost(oldest->first, oldest->second->state(),
+             "to make room: this user has more than " + std::to_string(kMaxSessions) + " connections");
     closed = std::move(oldest->second);
     sessions_.erase(oldest);
   }
   auto session = std::make_shared<Session>(engine_, clock_);
   sessions_.emplace(connection_name, session);
   return session;
+}
+
+void SessionRegistry::NoteLost(const std::string& connection_name, const Session::State& state,
+                               std::string_view why) {
+  if (!state.has_state) return;
+  telemetry::Log(telemetry::Level::kWarn, "A session with state was closed", {{"why", why}});
+  if (lost_order_.size() >= kMaxLost) {
+    lost_.erase(lost_order_.front());
+    lost_order_.pop_front();
+  }
+  std::string message = "The session of this connection was closed " + std::string(why) + ". ";
+  message += state.in_transaction ? "Its open transaction was rolled back, its temporary tables"
+                                  : "Its temporary tables";
+  message += " and settings are gone, and this statement did not run. The next one starts a new session.";
+  lost_.emplace(connection_name, std::move(message));
+  lost_order_.push_back(connection_name);
 }
 
 bool SessionRegistry::Close(const std::string& connection_name) {
@@ -62,7 +84,9 @@ void SessionRegistry::Sweep() {
     const Session::State state = entry.second->state();
     const auto life = state.in_transaction ? kTransactionIdleLife : kIdleLife;
     if (entry.second.use_count() > 1 || state.busy || now - state.last_used < life) return false;
-    if (state.in_transaction) telemetry::Log(telemetry::Level::kWarn, "Abandoned transaction rolled back");
+    NoteLost(entry.first, state,
+             "after " + std::to_string(std::chrono::duration_cast<std::chrono::minutes>(life).count()) +
+                 " minutes without use");
     closed.push_back(std::move(entry.second));
     return true;
   });

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 
 #include "worker/session/session.h"
@@ -17,7 +19,8 @@ class SessionRegistry {
 
   // The session of a connection, a new one the first time. At kMaxSessions the one idle for longest is
   // closed, one without state before one with, one in a transaction last; kResourceExhausted when all are
-  // busy. kInvalidArgument for a name longer than kMaxNameBytes.
+  // busy. kInvalidArgument for a name longer than kMaxNameBytes. kAborted once after a session with state was
+  // closed for its age or to make room: a statement meant for a transaction must not run outside it.
   base::Result<std::shared_ptr<Session>> Get(const std::string& connection_name);
 
   // Forgets the session: its state is gone for later calls, an open transaction is rolled back. What runs,
@@ -35,15 +38,21 @@ class SessionRegistry {
 
   static constexpr size_t kMaxSessions = 256;
   static constexpr size_t kMaxNameBytes = 256;
+  // Connections that are still to be told that their session was closed.
+  static constexpr size_t kMaxLost = 1024;
   static constexpr std::chrono::minutes kIdleLife{30};
   // An abandoned transaction is rolled back sooner: it keeps the worker from being stopped.
   static constexpr std::chrono::minutes kTransactionIdleLife{10};
 
  private:
+  void NoteLost(const std::string& connection_name, const Session::State& state, std::string_view why);
+
   engine::Engine& engine_;
   const base::Clock& clock_;
   mutable std::mutex mutex_;
   std::unordered_map<std::string, std::shared_ptr<Session>> sessions_;
+  std::unordered_map<std::string, std::string> lost_;  // what to tell, by the connection's name
+  std::deque<std::string> lost_order_;
 };
 
 }  // namespace pondpilot::worker::session

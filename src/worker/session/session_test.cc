@@ -166,6 +166,28 @@ TEST_F(SessionTest, OfTwoStatesAtOnceTheFirstHolds) {
   EXPECT_EQ(engine_.connections, 1);
 }
 
+TEST_F(SessionTest, TheLaterOfTwoChangesAtOnceIsToldThatItIsNotKept) {
+  const auto session = *runner_.sessions().Get("a");
+  const auto take = [&] {
+    return std::optional(std::move(*session->Acquire(base::Clock::System().Now(), [] { return false; })));
+  };
+  auto first = take();
+  auto second = take();
+  ASSERT_TRUE(first->connection().Execute("begin"));
+  ASSERT_TRUE(second->connection().Execute("set x"));
+  EXPECT_TRUE(first->Settle());
+  const auto refused = second->Settle();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kAborted);
+  EXPECT_THAT(refused.error().message, HasSubstr("one after the other"));
+  // Although the first has no state any more when the second goes: what was refused does not come back.
+  ASSERT_TRUE(first->connection().Execute("commit"));
+  first.reset();
+  second.reset();
+  EXPECT_FALSE(session->state().has_state);
+  EXPECT_EQ(engine_.connections, 1);
+}
+
 TEST_F(SessionTest, SessionsDoNotShareState) {
   Run("a", "set x");
   EXPECT_FALSE(StateOf("b").has_state);
@@ -330,6 +352,32 @@ TEST_F(RegistryTest, WhoseLossHurtsLeastMakesRoom) {
   EXPECT_TRUE(registry_.Close("3"));
   EXPECT_TRUE(registry_.Close("state"));
   EXPECT_TRUE(registry_.Close("transaction"));
+}
+
+TEST_F(RegistryTest, WhoLostASessionWithStateIsToldOnce) {
+  Run("transaction", "begin");
+  Run("plain", "rows 1");
+  clock_.Advance(SessionRegistry::kIdleLife);
+  registry_.Sweep();
+  EXPECT_EQ(registry_.Count().sessions, 0u);
+  const auto told = registry_.Get("transaction");
+  ASSERT_FALSE(told);
+  EXPECT_EQ(told.error().code, ErrorCode::kAborted);
+  EXPECT_THAT(told.error().message, HasSubstr("10 minutes without use"));
+  EXPECT_THAT(told.error().message, HasSubstr("rolled back"));
+  EXPECT_TRUE(registry_.Get("transaction"));
+  EXPECT_TRUE(registry_.Get("plain"));
+}
+
+TEST_F(RegistryTest, WhatIsStillToBeToldHasABound) {
+  for (size_t i = 0; i <= SessionRegistry::kMaxLost; ++i) {
+    Run(std::to_string(i), "set x");
+    clock_.Advance(SessionRegistry::kIdleLife);
+    registry_.Sweep();
+  }
+  EXPECT_TRUE(registry_.Get("0"));
+  EXPECT_FALSE(registry_.Get("1"));
+  EXPECT_FALSE(registry_.Get(std::to_string(SessionRegistry::kMaxLost)));
 }
 
 TEST_F(RegistryTest, BusySessionsAreNotClosed) {

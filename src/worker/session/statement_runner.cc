@@ -52,7 +52,7 @@ Result<std::shared_ptr<OpenResult>> StatementRunner::Execute(const Caller& calle
     return lease->connection().Execute(sql);
   }();
   if (!stream) return std::unexpected(stream.error());
-  lease->Settle();
+  if (auto settled = lease->Settle(); !settled) return std::unexpected(settled.error());
   auto result = std::make_shared<OpenResult>(std::move(*stream), std::move(*lease), activity_);
   const CallWatch::Guard guard(watch_, caller.gone, [open = result.get()] { open->Cancel(); });
   if (auto fetched = result->Prefetch(); !fetched) return std::unexpected(fetched.error());

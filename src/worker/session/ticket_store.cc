@@ -19,9 +19,11 @@ std::unexpected<base::Error> NoSuchTicket() {
 
 }  // namespace
 
+std::string TicketStore::NewTicket() { return base::RandomHex(16); }
+
 std::string TicketStore::Put(std::shared_ptr<OpenResult> result) {
   std::list<Entry> dropped;  // destroyed outside the lock: that cancels their statements
-  std::string ticket = base::RandomHex(16);
+  std::string ticket = NewTicket();
   const std::lock_guard lock(mutex_);
   waiting_bytes_ += result->waiting_bytes();
   entries_.push_back({ticket, clock_.Now() + kLife, std::move(result)});

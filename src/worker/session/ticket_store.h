@@ -22,6 +22,9 @@ class TicketStore {
   explicit TicketStore(const base::Clock& clock, uint64_t max_waiting_bytes = kMaxWaitingBytes)
       : clock_(clock), max_waiting_bytes_(max_waiting_bytes) {}
 
+  // A ticket as Put would give it, with nothing behind it.
+  static std::string NewTicket();
+
   // Keeps `result` and gives its ticket. Past a bound the oldest are dropped and their statements cancelled.
   std::string Put(std::shared_ptr<OpenResult> result);
   // kNotFound for a ticket that was read, has expired or never was.
