@@ -34,4 +34,12 @@ std::string_view ToString(ErrorCode code) {
   return "internal";
 }
 
+std::optional<ErrorCode> ErrorCodeOf(std::string_view name) {
+  // kUnauthenticated is the last.
+  for (int code = 0; code <= static_cast<int>(ErrorCode::kUnauthenticated); ++code) {
+    if (ToString(static_cast<ErrorCode>(code)) == name) return static_cast<ErrorCode>(code);
+  }
+  return std::nullopt;
+}
+
 }  // namespace pondpilot::base

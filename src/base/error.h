@@ -29,6 +29,9 @@ enum class ErrorCode {
 // Lower-case name with underscores, for logs and metric labels ("resource_exhausted").
 std::string_view ToString(ErrorCode code);
 
+// The code of such a name; nullopt for any other text.
+std::optional<ErrorCode> ErrorCodeOf(std::string_view name);
+
 struct Error {
   ErrorCode code = ErrorCode::kInternal;
   // For the caller: what failed, on which value, what to do. Never a secret, never the inside of the system.

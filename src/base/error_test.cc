@@ -15,6 +15,14 @@ TEST(ErrorTest, EveryCodeHasANameOfItsOwn) {
   EXPECT_EQ(names.size(), static_cast<size_t>(ErrorCode::kUnauthenticated) + 1);
 }
 
+TEST(ErrorTest, NamesLeadBackToTheirCodes) {
+  for (int code = 0; code <= static_cast<int>(ErrorCode::kUnauthenticated); ++code) {
+    EXPECT_EQ(ErrorCodeOf(ToString(static_cast<ErrorCode>(code))), static_cast<ErrorCode>(code));
+  }
+  EXPECT_EQ(ErrorCodeOf(""), std::nullopt);
+  EXPECT_EQ(ErrorCodeOf("Aborted"), std::nullopt);
+}
+
 TEST(ErrorTest, FailCarriesCodeMessageAndDetail) {
   Result<int> result = Fail(ErrorCode::kNotFound, "no such thing", "looked in a box");
   ASSERT_FALSE(result.has_value());

@@ -22,6 +22,12 @@ inline constexpr char kConnectionHeader[] = "x-pondpilot-connection";
 inline constexpr char kEarlyResultHeader[] = "x-pondpilot-early-result";
 inline constexpr char kEarlyResultTrailer[] = "x-pondpilot-early-result-bin";
 inline constexpr int kMaxEarlyResultMessages = 8;
+// Flight has no code for some errors. Their Arrow status has this detail, followed by the code's name
+// (base::ToString), and the proxy gives the client the gRPC code that belongs to it.
+inline constexpr char kErrorCodeDetail[] = "pondpilot-error-code:";
+// Where Arrow's Flight server sends a status's detail (arrow/flight/transport/grpc/util_internal of Arrow
+// 25).
+inline constexpr char kArrowDetailTrailer[] = "x-arrow-status-detail-bin";
 // Names the call in the logs of both processes.
 inline constexpr char kRequestIdHeader[] = "x-request-id";
 

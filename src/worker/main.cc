@@ -20,6 +20,7 @@
 #include "telemetry/log.h"
 #include "worker/control/control_service.h"
 #include "worker/engine/engine.h"
+#include "worker/engine/reachability.h"
 #include "worker/flight/flight_service.h"
 #include "worker/flight/server_limits.h"
 #include "worker/flight/worker_token.h"
@@ -94,6 +95,11 @@ std::optional<Settings> ReadSettings() {
     return std::nullopt;
   }
   return settings;
+}
+
+void BoundResolver() {
+  ::setenv("RES_OPTIONS", engine::kResolverOptions,
+           1);  // NOLINT(concurrency-mt-unsafe): before threads start
 }
 
 // Freed memory must go back: what the process keeps counts against its limit, and the next statement needs
@@ -175,6 +181,7 @@ int Serve(const Settings& settings, const sigset_t& signals) {
 int main() {
   using namespace pondpilot::worker;
   TuneAllocator();
+  BoundResolver();
   pondpilot::base::SkipLockOrderChecks();
   signal(SIGPIPE, SIG_IGN);
   // Blocked in every thread and taken by the main thread alone.

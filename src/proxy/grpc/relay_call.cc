@@ -280,7 +280,14 @@ void RelayCall::OnUpstreamRead(bool ok) {
 
 void RelayCall::OnUpstreamFinished(bool) {
   CopyInitialMetadata();
-  for (const auto& [key, value] : upstream_context_.GetServerTrailingMetadata()) {
+  const auto& trailers = upstream_context_.GetServerTrailingMetadata();
+  const auto named = upstream_status_.ok() ? std::nullopt : NamedCode(trailers);
+  if (named) {
+    upstream_status_ = {*named, upstream_status_.error_message(), upstream_status_.error_details()};
+  }
+  for (const auto& [key, value] : trailers) {
+    if (named && View(key) == contract::kArrowDetailTrailer)
+      continue;  // clients would show it to their users
     if (PassesToClient(View(key))) {
       server_context_.AddTrailingMetadata(std::string(View(key)), std::string(View(value)));
     }

@@ -120,6 +120,11 @@ class Worker final : public ::grpc::CallbackGenericService {
         finished_ = true;
         reply_ = Bytes("echo");
         StartWriteAndFinish(&reply_, {}, ::grpc::Status::OK);
+      } else if (plan_ == "exhausted") {
+        finished_ = true;
+        context_.AddTrailingMetadata(contract::kArrowDetailTrailer,
+                                     std::string(contract::kErrorCodeDetail) + "resource_exhausted");
+        Finish({::grpc::StatusCode::UNKNOWN, "no memory"});
       } else if (plan_ == "early") {
         finished_ = true;
         for (const auto& [key, value] : context_.client_metadata()) {
@@ -421,6 +426,16 @@ TEST_F(RelayTest, AWorkersErrorArrivesWhole) {
   EXPECT_EQ(status.error_code(), ::grpc::StatusCode::NOT_FOUND);
   EXPECT_EQ(status.error_message(), "no such table");
   EXPECT_EQ(status.error_details(), "details");
+}
+
+TEST_F(RelayTest, ACodeThatFlightHasNotIsPutRight) {
+  ::grpc::ClientContext context;
+  Authorize(context);
+  const ::grpc::Status status = Unary(context, "GetFlightInfo", "exhausted");
+  EXPECT_EQ(status.error_code(), ::grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(status.error_message(), "no memory");
+  EXPECT_FALSE(context.GetServerTrailingMetadata().contains(contract::kArrowDetailTrailer));
+  EXPECT_TRUE(context.GetServerTrailingMetadata().contains("x-arrow-status"));
 }
 
 TEST_F(RelayTest, AWorkerThatCantBeStartedIsAnError) {

@@ -1,5 +1,7 @@
 #include "proxy/grpc/status.h"
 
+#include "contract/names.h"
+
 namespace pondpilot::proxy::grpc {
 namespace {
 
@@ -39,5 +41,13 @@ namespace {
 }  // namespace
 
 ::grpc::Status ToGrpcStatus(const base::Error& error) { return {ToGrpcCode(error.code), error.message}; }
+
+std::optional<::grpc::StatusCode> NamedCode(const MetadataView& trailers) {
+  constexpr std::string_view kPrefix = contract::kErrorCodeDetail;
+  bool repeated = false;
+  const std::string_view detail = SingleValue(trailers, contract::kArrowDetailTrailer, &repeated);
+  if (repeated || !detail.starts_with(kPrefix)) return std::nullopt;
+  return base::ErrorCodeOf(detail.substr(kPrefix.size())).transform(ToGrpcCode);
+}
 
 }  // namespace pondpilot::proxy::grpc

@@ -2,11 +2,18 @@
 
 #include <grpcpp/support/status.h>
 
+#include <optional>
+
 #include "base/error.h"
+#include "proxy/grpc/metadata.h"
 
 namespace pondpilot::proxy::grpc {
 
 // The one mapping from the project's codes to gRPC's. Only the public message goes out.
 ::grpc::Status ToGrpcStatus(const base::Error& error);
+
+// The code that a worker has named in its trailers because Flight has none for it; nullopt when it named
+// none.
+std::optional<::grpc::StatusCode> NamedCode(const MetadataView& trailers);
 
 }  // namespace pondpilot::proxy::grpc

@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <string>
+
+#include "contract/names.h"
 
 namespace pondpilot::proxy::grpc {
 namespace {
@@ -14,6 +17,20 @@ TEST(StatusTest, EveryCodeMapsToAStatusOfItsOwn) {
   }
   EXPECT_EQ(codes.size(), static_cast<size_t>(base::ErrorCode::kUnauthenticated) + 1);
   EXPECT_FALSE(codes.contains(::grpc::StatusCode::OK));
+}
+
+TEST(StatusTest, AWorkersNameOfACode) {
+  const auto named = [](const std::string& key, const std::string& value) {
+    return NamedCode({{::grpc::string_ref(key), ::grpc::string_ref(value)}});
+  };
+  const std::string key = contract::kArrowDetailTrailer;
+  const std::string prefix = contract::kErrorCodeDetail;
+  EXPECT_EQ(named(key, prefix + "resource_exhausted"), ::grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_EQ(named(key, prefix + "aborted"), ::grpc::StatusCode::ABORTED);
+  for (const std::string& other : {std::string(), prefix, prefix + "nothing", std::string("errno 5")}) {
+    EXPECT_EQ(named(key, other), std::nullopt) << other;
+  }
+  EXPECT_EQ(named("another", prefix + "aborted"), std::nullopt);
 }
 
 TEST(StatusTest, DetailStaysInside) {

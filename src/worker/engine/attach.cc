@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "base/secret.h"
 #include "base/text.h"
 #include "worker/engine/errors.h"
+#include "worker/engine/reachability.h"
 
 namespace pondpilot::worker::engine {
 namespace {
@@ -58,6 +60,13 @@ bool MeansTheWorkerItself(const std::string& host) {
   return base::EqualsIgnoreCase(host, "localhost") || host.starts_with("127.") || host == "::1";
 }
 
+std::string WithHint(const Attachment& attachment, std::string reason) {
+  if (!MeansTheWorkerItself(attachment.server.host)) return reason;
+  return reason +
+         " (localhost means the worker's own container: use host.docker.internal for the machine that runs "
+         "Docker, or the name of a service on the same network)";
+}
+
 std::string Reason(const Attachment& attachment, const std::string& driver_text) {
   const std::string text = base::ToLowerAscii(driver_text);
   std::string reason = "the connection could not be made";
@@ -68,13 +77,14 @@ std::string Reason(const Attachment& attachment, const std::string& driver_text)
     answered = cause.answered;
     break;
   }
-  if (!answered && MeansTheWorkerItself(attachment.server.host)) {
-    reason +=
-        " (localhost means the worker's own container: use host.docker.internal for the machine that runs "
-        "Docker, or the "
-        "name of a service on the same network)";
-  }
-  return reason;
+  return answered ? reason : WithHint(attachment, std::move(reason));
+}
+
+// Seconds, as the configuration gives them or by default.
+std::string ConnectTimeout(const ServerTarget& server) {
+  const auto given =
+      std::ranges::find(server.options, "connect_timeout", [](const auto& o) { return o.first; });
+  return given == server.options.end() ? kConnectTimeout : given->second;
 }
 
 std::string Quoted(std::string_view value) {
@@ -106,14 +116,10 @@ Result<void> AttachServer(duckdb::Connection& connection, const Attachment& atta
   if (const auto created = Run(connection, create.Reveal()); !created) {
     return Fail(ErrorCode::kInternal, "its credentials could not be prepared", created.error().message);
   }
-  std::string options;
-  bool timeout_given = false;
+  std::string options = "connect_timeout=" + ConnectTimeout(server);
   for (const auto& [name, value] : server.options) {
-    options += (options.empty() ? "" : " ") + name + "=" + (postgres ? Quoted(value) : value);
-    timeout_given = timeout_given || name == "connect_timeout";
+    if (name != "connect_timeout") options += " " + name + "=" + (postgres ? Quoted(value) : value);
   }
-  if (!timeout_given)
-    options += (options.empty() ? "" : " ") + std::string("connect_timeout=") + kConnectTimeout;
   if (postgres) options += kPostgresKeepalive;
   const auto attached =
       Run(connection, "ATTACH " + SqlLiteral(options) + " AS " + SqlIdentifier(attachment.alias) + " (TYPE " +
@@ -174,6 +180,18 @@ std::string SqlIdentifier(std::string_view text) {
     out += c;
   }
   return out + "\"";
+}
+
+Result<void> CheckReachable(const Attachment& attachment) {
+  if (attachment.kind != Attachment::Kind::kPostgres) return {};
+  const ServerTarget& server = attachment.server;
+  int wait = 0;  // seconds
+  const std::string text = ConnectTimeout(server);
+  std::from_chars(text.data(), text.data() + text.size(), wait);
+  const auto answers =
+      CheckPostgresAnswers(server.host, server.port, std::chrono::seconds(std::clamp(wait, 1, 30)));
+  if (answers) return {};
+  return Fail(ErrorCode::kUnavailable, WithHint(attachment, answers.error().message));
 }
 
 Result<void> AttachDatabase(duckdb::Connection& connection, const Attachment& attachment) {

@@ -132,12 +132,12 @@ Result<std::vector<AttachmentState>> DuckDbEngine::AttachAndLockDown(
     for (const char* sql : {"CREATE SECRET warm_up (TYPE postgres, HOST 'none')", "DROP SECRET warm_up"}) {
       if (const auto done = Run(*own_, sql); !done) return std::unexpected(done.error());
     }
-    // All at once, so that refusals and slow answers overlap. Not everything does: two PostgreSQL servers
-    // that accepted connections and then said nothing were seen to take 12 s together.
+    // All at once, so that refusals and slow answers overlap.
     std::vector<std::future<Result<void>>> attempts;
     attempts.reserve(attachments.size());
     for (const Attachment& attachment : attachments) {
       attempts.push_back(std::async(std::launch::async, [this, &attachment] {
+        if (auto reachable = CheckReachable(attachment); !reachable) return reachable;
         duckdb::Connection connection(*database_);
         return AttachDatabase(connection, attachment);
       }));
@@ -190,8 +190,11 @@ void DuckDbEngine::RetryLoop() {
     for (Attachment& attachment : tries) {
       // Each attempt may last as long as its time-out; who ends the engine waits for one at most.
       if (const std::lock_guard check(mutex_); stopping_) return;
-      const ExternalAccess access(*own_);
-      const Result<void> attached = AttachDatabase(*own_, attachment);
+      Result<void> attached = CheckReachable(attachment);
+      if (attached) {
+        const ExternalAccess access(*own_);
+        attached = AttachDatabase(*own_, attachment);
+      }
       changes.push_back({attachment.alias, attached.has_value(), attached ? "" : attached.error().message});
       if (attached) {
         telemetry::Log(telemetry::Level::kInfo, "Database attached late", {{"alias", attachment.alias}});

@@ -280,7 +280,7 @@ TEST_F(ServersTest, SilentHostsCostTheLongestWaitNotTheSum) {
   Locked locked({To("s1", kPostgres, Through(silent, *postgres_)),
                  To("s2", kPostgres, Through(silent, *postgres_)), To("s3", kMysql, Through(silent, *mysql_)),
                  Pg()});
-  EXPECT_LT(steady_clock::now() - started, seconds(12));
+  EXPECT_LT(steady_clock::now() - started, seconds(8));
   EXPECT_THAT(locked.states[0].reason, HasSubstr("does not answer"));
   EXPECT_THAT(locked.states[2].reason, HasSubstr("does not answer"));
   EXPECT_EQ(locked.Text("SELECT count(*) FROM pg.public.engine_users"), "2");

@@ -18,7 +18,8 @@ struct RawAnswer {
   grpc::Status status;
   bool has_answer_trailer = false;
   std::string message;
-  std::string early_result;  // the trailer
+  std::string early_result;  // the trailers, empty when they are not there
+  std::string arrow_detail;
 };
 
 inline std::string TextOf(const grpc::ByteBuffer& bytes) {
@@ -53,9 +54,12 @@ inline RawAnswer RawCall(const std::string& address, const std::string& token, c
   }
   const auto& trailers = context.GetServerTrailingMetadata();
   raw.has_answer_trailer = trailers.contains(kAnswerTrailer);
-  if (const auto early = trailers.find(contract::kEarlyResultTrailer); early != trailers.end()) {
-    raw.early_result = {early->second.data(), early->second.size()};
-  }
+  const auto trailer = [&trailers](const char* key) {
+    const auto found = trailers.find(key);
+    return found == trailers.end() ? std::string() : std::string(found->second.data(), found->second.size());
+  };
+  raw.early_result = trailer(contract::kEarlyResultTrailer);
+  raw.arrow_detail = trailer(contract::kArrowDetailTrailer);
   raw.message = TextOf(answer);
   return raw;
 }

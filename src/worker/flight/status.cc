@@ -2,8 +2,11 @@
 
 #include <arrow/flight/types.h>
 
+#include <memory>
 #include <string>
 #include <string_view>
+
+#include "contract/names.h"
 
 namespace pondpilot::worker::flight {
 namespace {
@@ -34,6 +37,19 @@ std::string Bounded(const std::string& message) {
   return message.substr(0, head).append(kCut).append(message, tail);
 }
 
+// Carries the code that Flight has not.
+class CodeDetail final : public arrow::StatusDetail {
+ public:
+  explicit CodeDetail(base::ErrorCode code) : code_(code) {}
+  const char* type_id() const override { return "pondpilot::ErrorCode"; }
+  std::string ToString() const override {
+    return std::string(contract::kErrorCodeDetail).append(base::ToString(code_));
+  }
+
+ private:
+  base::ErrorCode code_;
+};
+
 }  // namespace
 
 arrow::Status ToArrowStatus(const base::Error& error) {
@@ -55,10 +71,10 @@ arrow::Status ToArrowStatus(const base::Error& error) {
     case ErrorCode::kPermissionDenied:
       return flight(FlightStatusCode::Unauthorized);
     case ErrorCode::kResourceExhausted:
-      return arrow::Status::OutOfMemory(message);
+      return {arrow::StatusCode::OutOfMemory, message, std::make_shared<CodeDetail>(error.code)};
     case ErrorCode::kFailedPrecondition:
     case ErrorCode::kAborted:
-      return arrow::Status::Invalid(message);
+      return {arrow::StatusCode::Invalid, message, std::make_shared<CodeDetail>(error.code)};
     case ErrorCode::kUnimplemented:
       return arrow::Status::NotImplemented(message);
     case ErrorCode::kUnavailable:

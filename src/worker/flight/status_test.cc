@@ -42,7 +42,7 @@ TEST(Status, EachCodeIsTheGrpcStatusThatBelongsToIt) {
       {ErrorCode::kInternal, INTERNAL},
       {ErrorCode::kUnavailable, UNAVAILABLE},
       {ErrorCode::kUnauthenticated, UNAUTHENTICATED},
-      // Arrow has no code for these; the nearest that no client tries again by itself.
+      // Arrow has no code for these: the proxy reads the name.
       {ErrorCode::kFailedPrecondition, INVALID_ARGUMENT},
       {ErrorCode::kAborted, INVALID_ARGUMENT},
       {ErrorCode::kResourceExhausted, UNKNOWN},
@@ -52,6 +52,11 @@ TEST(Status, EachCodeIsTheGrpcStatusThatBelongsToIt) {
                                 std::to_string(static_cast<int>(code)));
     EXPECT_EQ(answer.status.error_code(), expected)
         << base::ToString(code) << ": " << answer.status.error_message();
+    const bool flight_has_it = code != ErrorCode::kFailedPrecondition && code != ErrorCode::kAborted &&
+                               code != ErrorCode::kResourceExhausted;
+    EXPECT_EQ(answer.arrow_detail == contract::kErrorCodeDetail + std::string(base::ToString(code)),
+              !flight_has_it)
+        << answer.arrow_detail;
     EXPECT_EQ(answer.status.error_message().find("inside"), std::string::npos)
         << answer.status.error_message();
     EXPECT_NE(answer.status.error_message().find("What to do."), std::string::npos)
