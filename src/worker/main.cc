@@ -98,8 +98,8 @@ std::optional<Settings> ReadSettings() {
 }
 
 void BoundResolver() {
-  ::setenv("RES_OPTIONS", engine::kResolverOptions,
-           1);  // NOLINT(concurrency-mt-unsafe): before threads start
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): before threads start
+  ::setenv("RES_OPTIONS", engine::kResolverOptions, 0);
 }
 
 // Freed memory must go back: what the process keeps counts against its limit, and the next statement needs

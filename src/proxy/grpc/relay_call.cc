@@ -283,7 +283,8 @@ void RelayCall::OnUpstreamFinished(bool) {
   const auto& trailers = upstream_context_.GetServerTrailingMetadata();
   const auto named = upstream_status_.ok() ? std::nullopt : NamedCode(trailers);
   if (named) {
-    upstream_status_ = {*named, upstream_status_.error_message(), upstream_status_.error_details()};
+    upstream_status_ = {*named, WithoutDetail(upstream_status_.error_message(), trailers),
+                        upstream_status_.error_details()};
   }
   for (const auto& [key, value] : trailers) {
     if (named && View(key) == contract::kArrowDetailTrailer)

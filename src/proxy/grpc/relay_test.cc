@@ -124,7 +124,8 @@ class Worker final : public ::grpc::CallbackGenericService {
         finished_ = true;
         context_.AddTrailingMetadata(contract::kArrowDetailTrailer,
                                      std::string(contract::kErrorCodeDetail) + "resource_exhausted");
-        Finish({::grpc::StatusCode::UNKNOWN, "no memory"});
+        Finish({::grpc::StatusCode::UNKNOWN,
+                std::string("no memory. Detail: ") + contract::kErrorCodeDetail + "resource_exhausted"});
       } else if (plan_ == "early") {
         finished_ = true;
         for (const auto& [key, value] : context_.client_metadata()) {

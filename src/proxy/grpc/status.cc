@@ -38,16 +38,28 @@ namespace {
   return ::grpc::StatusCode::INTERNAL;
 }
 
+std::string_view Detail(const MetadataView& trailers) {
+  bool repeated = false;
+  const std::string_view detail = SingleValue(trailers, contract::kArrowDetailTrailer, &repeated);
+  return repeated ? std::string_view() : detail;
+}
+
 }  // namespace
 
 ::grpc::Status ToGrpcStatus(const base::Error& error) { return {ToGrpcCode(error.code), error.message}; }
 
 std::optional<::grpc::StatusCode> NamedCode(const MetadataView& trailers) {
   constexpr std::string_view kPrefix = contract::kErrorCodeDetail;
-  bool repeated = false;
-  const std::string_view detail = SingleValue(trailers, contract::kArrowDetailTrailer, &repeated);
-  if (repeated || !detail.starts_with(kPrefix)) return std::nullopt;
+  const std::string_view detail = Detail(trailers);
+  if (!detail.starts_with(kPrefix)) return std::nullopt;
   return base::ErrorCodeOf(detail.substr(kPrefix.size())).transform(ToGrpcCode);
+}
+
+std::string WithoutDetail(std::string message, const MetadataView& trailers) {
+  // As TransportStatus::FromStatus of Arrow 25 writes it.
+  const std::string suffix = ". Detail: " + std::string(Detail(trailers));
+  if (message.ends_with(suffix)) message.resize(message.size() - suffix.size());
+  return message;
 }
 
 }  // namespace pondpilot::proxy::grpc

@@ -51,7 +51,7 @@ class Server : public std::enable_shared_from_this<Server> {
   const ServerLimits limits_;
   uint16_t port_ = 0;
   bool stopping_ = false;
-  uint64_t bodies_bytes_ = 0;  // promised by the requests under way
+  uint64_t bodies_bytes_ = 0;  // that have arrived of the requests under way
   std::set<Session*> sessions_;
 };
 

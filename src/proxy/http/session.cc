@@ -92,17 +92,25 @@ asio::awaitable<bool> Produce(const Response& response, BodyWriter& writer, cons
   co_return false;
 }
 
-// A request's share of what all bodies together may take.
+// A request's share of what all bodies together may take: what has arrived of it. What is only announced
+// takes no memory.
 class Reservation {
  public:
-  Reservation(uint64_t& taken, uint64_t bytes) : taken_(taken), bytes_(bytes) { taken_ += bytes_; }
+  explicit Reservation(uint64_t& taken) : taken_(taken) {}
   ~Reservation() { taken_ -= bytes_; }
   Reservation(const Reservation&) = delete;
   Reservation& operator=(const Reservation&) = delete;
 
+  // False when all together have more than `limit` now.
+  bool GrowTo(uint64_t bytes, uint64_t limit) {
+    taken_ += bytes - bytes_;
+    bytes_ = bytes;
+    return taken_ <= limit;
+  }
+
  private:
   uint64_t& taken_;
-  const uint64_t bytes_;
+  uint64_t bytes_ = 0;
 };
 
 // How much of the next requests is read while one is being answered.
@@ -216,20 +224,20 @@ asio::awaitable<bool> Session::ServeOne() {
   idle_ = false;
   Parser parser;
   if (!co_await ReadHeaders(parser)) co_return false;
-  // A body of unknown length may become as long as any.
-  const uint64_t body = parser.chunked() ? server_->limits_.body_bytes : parser.content_length().value_or(0);
-  if (server_->bodies_bytes_ + body > server_->limits_.all_bodies_bytes) {
+  Reservation reserved(server_->bodies_bytes_);
+  if (beast::iequals(parser.get()[bhttp::field::expect], "100-continue")) {
+    bhttp::response<bhttp::empty_body> go_on(bhttp::status::continue_, 11);
+    co_await bhttp::async_write(stream_, go_on, asio::redirect_error(asio::use_awaitable, error));
+  }
+  while (!parser.is_done() && !error) {
+    co_await bhttp::async_read_some(stream_, buffer_, parser,
+                                    asio::redirect_error(asio::use_awaitable, error));
+    if (reserved.GrowTo(parser.get().body().size(), server_->limits_.all_bodies_bytes)) continue;
     co_await Refuse({503, "too_busy", "Too many large requests at the same time",
                      "The proxy is reading as much as it has memory for. Try again in a second.",
                      std::chrono::seconds(1)});
     co_return false;
   }
-  const Reservation reserved(server_->bodies_bytes_, body);
-  if (beast::iequals(parser.get()[bhttp::field::expect], "100-continue")) {
-    bhttp::response<bhttp::empty_body> go_on(bhttp::status::continue_, 11);
-    co_await bhttp::async_write(stream_, go_on, asio::redirect_error(asio::use_awaitable, error));
-  }
-  co_await bhttp::async_read(stream_, buffer_, parser, asio::redirect_error(asio::use_awaitable, error));
   if (error) {
     co_await Refuse(error);
     co_return false;

@@ -189,7 +189,7 @@ Result<void> CheckReachable(const Attachment& attachment) {
   const std::string text = ConnectTimeout(server);
   std::from_chars(text.data(), text.data() + text.size(), wait);
   const auto answers =
-      CheckPostgresAnswers(server.host, server.port, std::chrono::seconds(std::clamp(wait, 1, 30)));
+      CheckPostgresAnswers(server.host, server.port, std::chrono::seconds(std::clamp(wait, 1, 60)));
   if (answers) return {};
   return Fail(ErrorCode::kUnavailable, WithHint(attachment, answers.error().message));
 }

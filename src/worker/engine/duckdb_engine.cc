@@ -191,6 +191,7 @@ void DuckDbEngine::RetryLoop() {
       // Each attempt may last as long as its time-out; who ends the engine waits for one at most.
       if (const std::lock_guard check(mutex_); stopping_) return;
       Result<void> attached = CheckReachable(attachment);
+      if (const std::lock_guard check(mutex_); stopping_) return;
       if (attached) {
         const ExternalAccess access(*own_);
         attached = AttachDatabase(*own_, attachment);

@@ -80,14 +80,10 @@ Result<void> CheckPostgresAnswers(const std::string& host, uint16_t port, std::c
     return Fail(ErrorCode::kUnavailable, "its host name is not known here");
   }
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> addresses(found, &::freeaddrinfo);
-  const auto end = Clock::now() + limit;
   Result<void> last = Fail(ErrorCode::kUnavailable, kSilent);
   for (const addrinfo* address = addresses.get(); address != nullptr; address = address->ai_next) {
-    // What is left is shared out, so that a silent first address (IPv6 without a route) leaves time for the
-    // next.
-    const auto share = address->ai_next == nullptr ? end : Clock::now() + (end - Clock::now()) / 2;
-    last = Ask(*address, share);
-    if (last || Clock::now() >= end) break;
+    last = Ask(*address, Clock::now() + limit);
+    if (last) break;
   }
   return last;
 }

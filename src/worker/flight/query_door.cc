@@ -137,7 +137,8 @@ arrow::Result<std::shared_ptr<arrow::Schema>> QueryDoor::Describe(const fl::Serv
   const std::string inner(text.first);
   auto stream = runner_.Execute(CallerOf(context), "SELECT * FROM (\n" + inner + "\n) LIMIT 0");
   if (!stream) {
-    if (text.first_word == "with" && IsChange(context, inner)) return nullptr;
+    const bool about_the_text = stream.error().code == base::ErrorCode::kInvalidArgument;
+    if (about_the_text && text.first_word == "with" && IsChange(context, inner)) return nullptr;
     base::Error error = stream.error();
     error.message = OneLineUp(error.message);
     return ToArrowStatus(error);

@@ -38,7 +38,7 @@ OpenResult::~OpenResult() {
 
 Result<void> OpenResult::Prefetch() {
   // A batch that isn't full is the last one; the fetch after it only finds the end.
-  while (lease_) {
+  while (!ended_) {
     auto batch = Fetch();
     if (!batch) return std::unexpected(batch.error());
     if (*batch == nullptr) {

@@ -111,15 +111,18 @@ Result<void> Session::Settle(const engine::Connection* connection) {
   return Fail(
       ErrorCode::kAborted,
       "Another statement of this connection changed its settings, temporary tables or transaction at "
-      "the same time. Those are kept, what this statement changed of them is not. Run such statements "
-      "one after the other, or over connections of their own.");
+      "the same time. Those are kept, what this statement changed of them is not; rows that it wrote "
+      "elsewhere are written. Look before you run it again, and run such statements one after the other or "
+      "over connections of their own.");
 }
 
 void Session::Look(Slot& slot) {
   slot.has_state = slot.connection->HasState();
   slot.in_transaction = slot.connection->InTransaction();
-  const Slot* first = Stateful();
-  slot.superseded = slot.superseded || (slot.has_state && first != nullptr && first != &slot);
+  const bool another_was_first = std::ranges::any_of(slots_, [&](const auto& other) {
+    return other.get() != &slot && other->has_state && !other->superseded;
+  });
+  slot.superseded = slot.superseded || (slot.has_state && another_was_first);
 }
 
 void Session::Release(const engine::Connection* connection) {

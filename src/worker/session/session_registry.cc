@@ -1,5 +1,6 @@
 #include "worker/session/session_registry.h"
 
+#include <algorithm>
 #include <tuple>
 #include <vector>
 
@@ -18,10 +19,10 @@ base::Result<std::shared_ptr<Session>> SessionRegistry::Get(const std::string& c
   std::shared_ptr<Session> closed;  // destroyed outside the lock
   const std::lock_guard lock(mutex_);
   if (const auto found = sessions_.find(connection_name); found != sessions_.end()) return found->second;
-  if (const auto lost = lost_.find(connection_name); lost != lost_.end()) {
-    std::string message = std::move(lost->second);
+  if (const auto lost = std::ranges::find(lost_, connection_name, &Lost::connection_name);
+      lost != lost_.end()) {
+    std::string message = std::move(lost->message);
     lost_.erase(lost);
-    std::erase(lost_order_, connection_name);
     return Fail(ErrorCode::kAborted, std::move(message));
   }
   if (sessions_.size() >= kMaxSessions) {
@@ -41,7 +42,7 @@ base::Result<std::shared_ptr<Session>> SessionRegistry::Get(const std::string& c
                   "Too many connections of this user run statements at once; close some and try again.");
     }
     NoteLost(oldest->first, oldest->second->state(),
-             "to make room: this user has more than " + std::to_string(kMaxSessions) + " connections");
+             "to make room: this user has more than " + std::to_string(kMaxSessions) + " sessions");
     closed = std::move(oldest->second);
     sessions_.erase(oldest);
   }
@@ -54,21 +55,18 @@ void SessionRegistry::NoteLost(const std::string& connection_name, const Session
                                std::string_view why) {
   if (!state.has_state) return;
   telemetry::Log(telemetry::Level::kWarn, "A session with state was closed", {{"why", why}});
-  if (lost_order_.size() >= kMaxLost) {
-    lost_.erase(lost_order_.front());
-    lost_order_.pop_front();
-  }
+  if (lost_.size() >= kMaxLost) lost_.pop_front();
   std::string message = "The session of this connection was closed " + std::string(why) + ". ";
   message += state.in_transaction ? "Its open transaction was rolled back, its temporary tables"
                                   : "Its temporary tables";
   message += " and settings are gone, and this statement did not run. The next one starts a new session.";
-  lost_.emplace(connection_name, std::move(message));
-  lost_order_.push_back(connection_name);
+  lost_.push_back({connection_name, std::move(message), clock_.Now()});
 }
 
 bool SessionRegistry::Close(const std::string& connection_name) {
   std::shared_ptr<Session> closed;
   const std::lock_guard lock(mutex_);
+  std::erase_if(lost_, [&](const Lost& lost) { return lost.connection_name == connection_name; });
   const auto found = sessions_.find(connection_name);
   if (found == sessions_.end()) return false;
   closed = std::move(found->second);
@@ -80,6 +78,7 @@ void SessionRegistry::Sweep() {
   std::vector<std::shared_ptr<Session>> closed;
   const std::lock_guard lock(mutex_);
   const auto now = clock_.Now();
+  while (!lost_.empty() && now - lost_.front().since > kLostLife) lost_.pop_front();
   std::erase_if(sessions_, [&](auto& entry) {
     const Session::State state = entry.second->state();
     const auto life = state.in_transaction ? kTransactionIdleLife : kIdleLife;

@@ -40,19 +40,26 @@ class SessionRegistry {
   static constexpr size_t kMaxNameBytes = 256;
   // Connections that are still to be told that their session was closed.
   static constexpr size_t kMaxLost = 1024;
+  // For how long; the name of a connection comes again when a client's port does.
+  static constexpr std::chrono::minutes kLostLife{60};
   static constexpr std::chrono::minutes kIdleLife{30};
   // An abandoned transaction is rolled back sooner: it keeps the worker from being stopped.
   static constexpr std::chrono::minutes kTransactionIdleLife{10};
 
  private:
+  // With `mutex_` held.
   void NoteLost(const std::string& connection_name, const Session::State& state, std::string_view why);
 
   engine::Engine& engine_;
   const base::Clock& clock_;
   mutable std::mutex mutex_;
   std::unordered_map<std::string, std::shared_ptr<Session>> sessions_;
-  std::unordered_map<std::string, std::string> lost_;  // what to tell, by the connection's name
-  std::deque<std::string> lost_order_;
+  struct Lost {
+    std::string connection_name;
+    std::string message;  // what to tell
+    base::Clock::Steady since;
+  };
+  std::deque<Lost> lost_;  // oldest in front
 };
 
 }  // namespace pondpilot::worker::session

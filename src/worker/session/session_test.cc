@@ -188,6 +188,23 @@ TEST_F(SessionTest, TheLaterOfTwoChangesAtOnceIsToldThatItIsNotKept) {
   EXPECT_EQ(engine_.connections, 1);
 }
 
+TEST_F(SessionTest, WhichChangeWasFirstIsAMatterOfTime) {
+  const auto session = *runner_.sessions().Get("a");
+  const auto take = [&] {
+    return std::optional(std::move(*session->Acquire(base::Clock::System().Now(), [] { return false; })));
+  };
+  auto slow = take();  // has the first place
+  auto quick = take();
+  ASSERT_TRUE(quick->connection().Execute("begin"));
+  EXPECT_TRUE(quick->Settle());
+  quick.reset();
+  ASSERT_TRUE(slow->connection().Execute("set x"));
+  EXPECT_FALSE(slow->Settle());
+  slow.reset();
+  EXPECT_TRUE(session->state().in_transaction);
+  EXPECT_EQ(engine_.connections, 1);
+}
+
 TEST_F(SessionTest, SessionsDoNotShareState) {
   Run("a", "set x");
   EXPECT_FALSE(StateOf("b").has_state);
@@ -369,15 +386,28 @@ TEST_F(RegistryTest, WhoLostASessionWithStateIsToldOnce) {
   EXPECT_TRUE(registry_.Get("plain"));
 }
 
+TEST_F(RegistryTest, WhatIsStillToBeToldIsForgottenInTime) {
+  Run("old", "set x");
+  Run("closed", "set x");
+  clock_.Advance(SessionRegistry::kIdleLife);
+  registry_.Sweep();
+  EXPECT_FALSE(registry_.Close("closed")) << "its client wanted an end";
+  EXPECT_TRUE(registry_.Get("closed"));
+  clock_.Advance(SessionRegistry::kLostLife + seconds(1));
+  registry_.Sweep();
+  EXPECT_TRUE(registry_.Get("old"));
+}
+
 TEST_F(RegistryTest, WhatIsStillToBeToldHasABound) {
-  for (size_t i = 0; i <= SessionRegistry::kMaxLost; ++i) {
+  // Each past the bound on sessions makes room by the loss of the oldest.
+  const size_t count = SessionRegistry::kMaxSessions + SessionRegistry::kMaxLost + 1;
+  for (size_t i = 0; i < count; ++i) {
     Run(std::to_string(i), "set x");
-    clock_.Advance(SessionRegistry::kIdleLife);
-    registry_.Sweep();
+    clock_.Advance(seconds(1));
   }
-  EXPECT_TRUE(registry_.Get("0"));
   EXPECT_FALSE(registry_.Get("1"));
   EXPECT_FALSE(registry_.Get(std::to_string(SessionRegistry::kMaxLost)));
+  EXPECT_TRUE(registry_.Get("0"));
 }
 
 TEST_F(RegistryTest, BusySessionsAreNotClosed) {
