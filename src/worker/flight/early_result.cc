@@ -62,8 +62,8 @@ arrow::Result<std::optional<std::vector<std::string>>> EarlyMessages(const sessi
     return std::nullopt;
   }
   arrow::RecordBatchVector rows(batches->begin(), batches->end());
-  ARROW_ASSIGN_OR_RAISE(auto reader, arrow::RecordBatchReader::Make(std::move(rows), result.schema()));
-  fl::RecordBatchStream stream(std::move(reader));
+  ARROW_ASSIGN_OR_RAISE(const auto reader, arrow::RecordBatchReader::Make(std::move(rows), result.schema()));
+  fl::RecordBatchStream stream(reader);
   std::vector<std::string> messages;
   size_t bytes = 0;
   ARROW_ASSIGN_OR_RAISE(fl::FlightPayload payload, stream.GetSchemaPayload());

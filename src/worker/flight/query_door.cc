@@ -115,8 +115,9 @@ arrow::Result<std::unique_ptr<fl::FlightInfo>> QueryDoor::GetInfo(
   if (const size_t wanted = EarlyBytesWanted(context); wanted > 0) {
     ARROW_ASSIGN_OR_RAISE(early, EarlyMessages(*stream, wanted));
   }
-  ARROW_ASSIGN_OR_RAISE(std::string ticket, make_ticket(early ? session::TicketStore::NewTicket()
-                                                              : runner_.tickets().Put(std::move(stream))));
+  const std::string handle =
+      early ? session::TicketStore::NewTicket() : runner_.tickets().Put(std::move(stream));
+  ARROW_ASSIGN_OR_RAISE(std::string ticket, make_ticket(handle));
   if (early) SendEarly(context, ticket, std::move(*early));
   // No location: the result is where the client already is.
   std::vector<fl::FlightEndpoint> endpoints{{fl::Ticket{std::move(ticket)}, {}, std::nullopt, ""}};
