@@ -243,6 +243,18 @@ def test_other_methods_are_not_relayed(product: Proxy, sub: str, method: str):
     assert isinstance(answer, grpc.RpcError) and answer.code() == grpc.StatusCode.UNIMPLEMENTED, answer
 
 
+@pytest.mark.parametrize(("sql", "code"), [
+    ("SELECT len(list(repeat('x' || range, 100000))) FROM range(20000)", grpc.StatusCode.RESOURCE_EXHAUSTED),
+    ("SELECT nothing", grpc.StatusCode.INVALID_ARGUMENT),
+])
+def test_the_status_that_clients_in_other_languages_see(product: Proxy, sub: str, sql: str, code: grpc.StatusCode):
+    descriptor = b"\x08\x02\x12" + bytes([len(sql)]) + sql.encode()
+    answer = generic(product, "/arrow.flight.protocol.FlightService/GetFlightInfo",
+                     [("authorization", f"Bearer {product.token(sub)}")], descriptor)
+    assert isinstance(answer, grpc.RpcError) and answer.code() == code, answer
+    assert "pondpilot-error-code" not in str(answer.details()) + str(answer.trailing_metadata())
+
+
 def test_a_message_that_is_not_protobuf(product: Proxy, sub: str):
     answer = generic(product, "/arrow.flight.protocol.FlightService/GetFlightInfo",
                      [("authorization", f"Bearer {product.token(sub)}")], b"\xff" * 100)

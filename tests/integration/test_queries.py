@@ -11,7 +11,7 @@ import pytest
 from pyarrow import flight
 
 from tests.support.databases import start_postgres
-from tests.support.engine import ROOT
+from tests.support.engine import ROOT, docker
 from tests.support.proxy import base_config, idle
 from tests.support.waiting import eventually
 
@@ -128,6 +128,33 @@ def test_the_schema_in_the_info_is_the_streams(user):
     assert reader.read_all().num_rows == 1
 
 
+def test_a_small_result_outlives_its_worker(product, sub):
+    user = product.user(sub)
+    small = user.info("SELECT 42 AS answer, NULL AS nothing").endpoints[0].ticket
+    large = user.info("SELECT range FROM range(1000)").endpoints[0].ticket
+    docker("kill", product.worker_of(sub))
+    assert user.client.do_get(small, user.options).read_all().to_pylist() == [{"answer": 42, "nothing": None}]
+    with pytest.raises((flight.FlightError, pa.ArrowException)):
+        user.client.do_get(large, user.options).read_all()
+
+
+def test_of_two_changes_of_a_session_at_once_the_later_is_told(product, sub):
+    user = product.user(sub)
+    assert user.value("SELECT 42") == 42
+    errors: list[Exception] = []
+    slow = threading.Thread(target=lambda: errors.append(user.refusal(
+        "CREATE TEMP TABLE slow AS SELECT count(*) AS n FROM range(30000) a, range(30000) b WHERE a.range + b.range = -1")))
+    slow.start()
+    eventually(lambda: not idle(product.worker_of(sub)), "the slow one runs", 20)
+    user.query("BEGIN")
+    user.query("CREATE TABLE kept AS SELECT 1 AS a")
+    slow.join(60)
+    assert len(errors) == 1 and "one after the other" in str(errors[0]), errors
+    user.query("COMMIT")
+    assert user.value("SELECT a FROM kept") == 1
+    assert "slow" in str(user.refusal("SELECT * FROM slow"))
+
+
 def test_types_and_nulls_survive(user):
     table = user.query("""
         SELECT * FROM (VALUES (1::BIGINT, 'ä€😀', true, TIMESTAMP '2025-03-04 05:06:07', 12.34::DECIMAL(10, 2), 'x'::BLOB),
@@ -194,6 +221,19 @@ def test_a_database_that_is_down_costs_only_its_own_queries(start_proxy, engine,
     detailed = proxy.get("/health/detailed")
     assert "hush-hush-pw" not in detailed.text and "nowhere.invalid" not in detailed.text
     assert "gone" in detailed.text
+
+
+def test_silent_databases_are_waited_for_together(start_proxy, engine, network, sub):
+    silent = start_postgres(engine, network, f"silent-{engine.run_id}")
+    silent.pause()  # the kernel goes on accepting connections for it
+    url = silent.url
+    proxy = start_proxy(network, base_config(engine, network, [
+        {"alias": f"s{number}", "type": "postgres", "connection_string": url} for number in range(3)]))
+    # One after the other they take 18 s.
+    assert proxy.user(sub, timeout=9).value("SELECT 42") == 42
+    assert "does not answer" in str(proxy.user(sub).refusal("SELECT * FROM s2.public.t"))
+    silent.unpause()
+    silent.remove()
 
 
 def test_a_database_that_comes_up_late_is_attached(start_proxy, engine, network, sub):

@@ -38,7 +38,7 @@ struct Worker {
   std::string user_id;
   std::string handle;
   base::Secret token;
-  std::shared_ptr<grpc::Channel> channel;
+  std::shared_ptr<::grpc::Channel> channel;
 };
 
 class Fleet;

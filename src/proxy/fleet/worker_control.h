@@ -41,7 +41,7 @@ class WorkerControl {
   virtual boost::asio::awaitable<base::Result<WorkerActivity>> Status(std::chrono::milliseconds timeout) = 0;
   virtual boost::asio::awaitable<base::Result<void>> Drain(std::chrono::milliseconds timeout) = 0;
   // The connection that Flight calls are relayed over.
-  virtual std::shared_ptr<grpc::Channel> channel() const = 0;
+  virtual std::shared_ptr<::grpc::Channel> channel() const = 0;
 };
 
 // Makes the control of a worker that has just been launched.

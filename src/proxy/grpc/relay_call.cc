@@ -4,7 +4,6 @@
 #include <chrono>
 
 #include "contract/names.h"
-#include "proxy/grpc/connection_name.h"
 #include "proxy/grpc/metadata.h"
 #include "proxy/grpc/status.h"
 #include "telemetry/log.h"
@@ -20,17 +19,6 @@ constexpr std::chrono::seconds kFirstMessageWait(30);
 // A request of one message is a statement, a ticket or an action. Data comes in streams (DoPut, DoExchange),
 // which are not bounded.
 constexpr size_t kMaxRequestBytes = 16 << 20;
-
-// After a half-close: how long to look whether it was a reset in truth. Both reach us as "no more messages",
-// a reset with a cancellation right behind it, and half an upload must not look like a whole one to the
-// worker.
-constexpr std::chrono::milliseconds kHalfCloseSettle(2);
-
-// When a worker broke off, its exit is usually known a moment later.
-constexpr std::chrono::milliseconds kVerdictTick(25);
-constexpr int kVerdictTicks = 32;
-
-std::string_view View(const ::grpc::string_ref& text) { return {text.data(), text.size()}; }
 
 }  // namespace
 
@@ -206,112 +194,6 @@ void RelayCall::OnWorker() {
   }
 }
 
-// ---- Towards the worker
-
-void RelayCall::PrepareUpstream() {
-  for (const auto& [key, value] : server_context_.client_metadata()) {
-    if (PassesToWorker(View(key))) {
-      upstream_context_.AddMetadata(std::string(View(key)), std::string(View(value)));
-    }
-  }
-  upstream_context_.AddMetadata(contract::kWorkerTokenHeader, lease_.worker().token.Reveal());
-  upstream_context_.AddMetadata(contract::kConnectionHeader, ConnectionName(server_context_.peer()));
-  upstream_context_.AddMetadata(contract::kRequestIdHeader, request_id_);
-  if (method_->early == Early::kBrings) {
-    early_place_ = relay_.early_results.Reserve(principal_.user_id);
-    if (early_place_) {
-      upstream_context_.AddMetadata(contract::kEarlyResultHeader,
-                                    std::to_string(EarlyResults::kMaxResultBytes));
-    }
-  }
-  upstream_context_.set_deadline(server_context_.deadline());
-  stub_.emplace(lease_.worker().channel);
-  upstream_started_ = true;
-}
-
-void RelayCall::StartUnary() {
-  unary_ = stub_->PrepareUnaryCall(&upstream_context_, server_context_.method(), request_, loop_.queue());
-  unary_->StartCall();
-  unary_->Finish(&reply_, &upstream_status_, Pending(upstream_finish_));
-}
-
-void RelayCall::StartServerStream() {
-  upstream_ = stub_->PrepareCall(&upstream_context_, server_context_.method(), loop_.queue());
-  // Corked: the metadata leave with the request, and no event comes for them.
-  upstream_context_.set_initial_metadata_corked(true);
-  upstream_->StartCall(nullptr);
-  upstream_->WriteLast(request_, ::grpc::WriteOptions(), Pending(request_written_));
-  ReadUpstream();
-}
-
-void RelayCall::StartBidi() {
-  upstream_ = stub_->PrepareCall(&upstream_context_, server_context_.method(), loop_.queue());
-  upstream_->StartCall(Pending(upstream_started_step_));
-}
-
-void RelayCall::OnUpstreamStarted(bool ok) {
-  ReadUpstream();  // also when it failed: the read's failure leads to the status
-  if (ok) upstream_->Write(request_, Pending(client_forwarded_));
-}
-
-void RelayCall::OnRequestWritten(bool) {
-  // A failed write shows in the read as well.
-  request_.Clear();
-}
-
-void RelayCall::ReadUpstream() {
-  if (upstream_reading_ || upstream_ended_ || replies_.full()) return;
-  upstream_reading_ = true;
-  upstream_->Read(&reply_, Pending(upstream_read_));
-}
-
-void RelayCall::OnUpstreamRead(bool ok) {
-  upstream_reading_ = false;
-  CopyInitialMetadata();
-  if (!ok) {
-    upstream_ended_ = true;
-    upstream_->Finish(&upstream_status_, Pending(upstream_finish_));
-    return;
-  }
-  replies_.Push(std::move(reply_));
-  ReadUpstream();
-  WriteSoon();
-}
-
-void RelayCall::OnUpstreamFinished(bool) {
-  CopyInitialMetadata();
-  const auto& trailers = upstream_context_.GetServerTrailingMetadata();
-  const auto named = upstream_status_.ok() ? std::nullopt : NamedCode(trailers);
-  if (named) {
-    upstream_status_ = {*named, WithoutDetail(upstream_status_.error_message(), trailers),
-                        upstream_status_.error_details()};
-  }
-  for (const auto& [key, value] : trailers) {
-    if (named && View(key) == contract::kArrowDetailTrailer)
-      continue;  // clients would show it to their users
-    if (PassesToClient(View(key))) {
-      server_context_.AddTrailingMetadata(std::string(View(key)), std::string(View(value)));
-    }
-  }
-  if (LostWorker()) {
-    lease_.ReportTrouble();
-    OnVerdictTick(true);
-    return;
-  }
-  if (early_place_ && upstream_status_.ok()) KeepEarlyResult();
-  upstream_finished_ = true;
-  WriteSoon();
-}
-
-void RelayCall::KeepEarlyResult() {
-  const auto& trailers = upstream_context_.GetServerTrailingMetadata();
-  const auto found = trailers.find(contract::kEarlyResultTrailer);
-  if (found == trailers.end()) return;
-  if (relay_.early_results.Keep(std::move(early_place_), View(found->second))) return;
-  telemetry::Log(telemetry::Level::kError, "A worker's early result can't be read",
-                 {{"worker_id", lease_.worker().worker_id}, {"request_id", request_id_}});
-}
-
 bool RelayCall::AnswerEarly() {
   auto messages = relay_.early_results.Take(principal_.user_id, request_);
   if (!messages) return false;
@@ -321,47 +203,7 @@ bool RelayCall::AnswerEarly() {
   return true;
 }
 
-// ---- The client's further messages
-
-void RelayCall::ReadClient() {
-  if (finishing_ || client_gone_) return;
-  client_.Read(&client_message_, Pending(client_read_));
-}
-
-void RelayCall::OnClientRead(bool ok) {
-  if (finishing_ || client_gone_) return;
-  if (!ok) {
-    half_close_alarm_.emplace();
-    half_close_alarm_->Set(loop_.queue(), std::chrono::system_clock::now() + kHalfCloseSettle,
-                           Pending(half_close_settled_));
-    return;
-  }
-  // One message at a time: the next is read when the worker's connection has taken this one.
-  upstream_->Write(client_message_, Pending(client_forwarded_));
-}
-
-void RelayCall::OnClientForwarded(bool ok) {
-  request_.Clear();
-  client_message_.Clear();
-  if (ok) ReadClient();  // when it failed, the worker has ended the call: its status is on the way
-}
-
-void RelayCall::OnHalfCloseSettled(bool) {
-  if (client_gone_ || finishing_ || upstream_finished_) return;
-  upstream_->WritesDone(Pending(half_close_forwarded_));
-}
-
 // ---- Towards the client
-
-void RelayCall::CopyInitialMetadata() {
-  if (initial_metadata_copied_) return;
-  initial_metadata_copied_ = true;
-  for (const auto& [key, value] : upstream_context_.GetServerInitialMetadata()) {
-    if (PassesToClient(View(key)) && View(key) != contract::kRequestIdHeader) {
-      server_context_.AddInitialMetadata(std::string(View(key)), std::string(View(value)));
-    }
-  }
-}
 
 void RelayCall::WriteSoon() {
   if (client_writing_ || finishing_) return;
@@ -423,39 +265,6 @@ void RelayCall::Finish(const ::grpc::Status& status) {
 void RelayCall::FinishError(const base::Error& error) { Finish(ToGrpcStatus(error)); }
 
 void RelayCall::OnClientFinished(bool) { lease_ = {}; }
-
-// ---- A worker that broke off
-
-bool RelayCall::LostWorker() const {
-  // gRPC makes this status itself when the connection breaks; then nothing came from the worker behind it.
-  return !client_gone_ && upstream_status_.error_code() == ::grpc::StatusCode::UNAVAILABLE &&
-         upstream_context_.GetServerTrailingMetadata().empty();
-}
-
-void RelayCall::OnVerdictTick(bool) {
-  if (lease_.DeathReason().empty() && verdict_ticks_++ < kVerdictTicks && !client_gone_) {
-    if (!verdict_alarm_) verdict_alarm_.emplace();
-    verdict_alarm_->Set(loop_.queue(), std::chrono::system_clock::now() + kVerdictTick,
-                        Pending(verdict_tick_));
-    return;
-  }
-  upstream_status_ = LostWorkerStatus();
-  upstream_finished_ = true;
-  WriteSoon();
-}
-
-::grpc::Status RelayCall::LostWorkerStatus() const {
-  const std::string reason = lease_.DeathReason();
-  if (reason.empty()) {
-    return {
-        ::grpc::StatusCode::UNAVAILABLE,
-        "The connection to your database worker broke before its answer was complete. Whether the statement "
-        "took effect is not known: look before you run it again."};
-  }
-  return {
-      ::grpc::StatusCode::UNAVAILABLE,
-      reason + " Its session is lost. Run the statement again: a fresh worker starts with the next call."};
-}
 
 void RelayCall::LogEnd(const ::grpc::Status& status) const {
   const auto took =

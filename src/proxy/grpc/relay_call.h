@@ -37,9 +37,11 @@ struct Relay {
 // thread, but for the fleet's callback, which only hands a result over.
 //
 // Bytes are not decoded, but for the ticket of a DoGet, whose result may be here already (EarlyResults).
-// Back-pressure: the messages that wait for the client are bounded (ReplyBuffer);
-// while they are at the bound the worker is not read. What is ready at the same moment goes to the client in
-// one write, the end of the call included: each write wakes the client.
+// Back-pressure: the messages that wait for the client are bounded (ReplyBuffer); while they are at the bound
+// the worker is not read. What is ready at the same moment goes to the client in one write, the end of the
+// call included: each write wakes the client.
+//
+// relay_call.cc has the client's side, relay_upstream.cc the worker's.
 class RelayCall {
  public:
   // Asks the server for the next call on `loop`. The object frees itself, also when no call comes any more.
@@ -71,6 +73,8 @@ class RelayCall {
   void Authenticate();
   void OnFirstMessage(bool ok);
   void OnFirstMessageDeadline(bool ok);
+  // True when the result that is asked for is here: then it is on its way.
+  bool AnswerEarly();
   void AcquireWorker();
   void OnWorkerAlarm(bool ok);
   void OnWorker();
@@ -87,8 +91,7 @@ class RelayCall {
   void OnUpstreamFinished(bool ok);
   // The result that the worker may have sent along.
   void KeepEarlyResult();
-  // True when the result that is asked for is here: then it is on its way.
-  bool AnswerEarly();
+  void CopyInitialMetadata();
 
   // The client's further messages (DoPut, DoExchange).
   void ReadClient();
@@ -98,7 +101,6 @@ class RelayCall {
   void OnHalfCloseForwarded(bool) {}
 
   // Towards the client.
-  void CopyInitialMetadata();
   void WriteSoon();
   void OnWriteTime(bool);
   void OnClientWritten(bool ok);

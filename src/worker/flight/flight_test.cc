@@ -6,10 +6,7 @@
 #include <gmock/gmock.h>
 #include <google/protobuf/any.pb.h>
 
-#include <cstdlib>
-#include <filesystem>
-
-#include "contract/control.pb.h"
+#include "worker/flight/locked_engine.h"
 #include "worker/flight/loopback.h"
 #include "worker/flight/raw_call.h"
 #include "worker/session/eventually.h"
@@ -27,20 +24,8 @@ constexpr char kEndless[] =
 
 class FlightTest : public testing::Test {
  protected:
-  static void SetUpTestSuite() {
-    std::string folder = (std::filesystem::temp_directory_path() / "pondpilot-flight-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(folder.data()), nullptr);
-    folder_ = folder;
-    auto opened = engine::Engine::Open({512ull << 20, 2, folder_});
-    ASSERT_TRUE(opened) << opened.error().message << opened.error().detail;
-    engine_ = std::move(*opened);
-    const auto locked = engine_->AttachAndLockDown({}, {});
-    ASSERT_TRUE(locked) << locked.error().message << locked.error().detail;
-  }
-  static void TearDownTestSuite() {
-    engine_.reset();
-    std::filesystem::remove_all(folder_);
-  }
+  static void SetUpTestSuite() { engine_ = std::make_unique<LockedEngine>(); }
+  static void TearDownTestSuite() { engine_.reset(); }
 
   void SetUp() override { server_.service().StartServing(); }
 
@@ -97,9 +82,8 @@ class FlightTest : public testing::Test {
     return client_->GetFlightInfo(Loopback::AsProxy(), descriptor).status();
   }
 
-  inline static std::string folder_;
-  inline static std::unique_ptr<engine::Engine> engine_;
-  Loopback server_{*engine_};
+  inline static std::unique_ptr<LockedEngine> engine_;
+  Loopback server_{**engine_};
   std::shared_ptr<fl::FlightClient> client_ = server_.Connect();
   fl::sql::FlightSqlClient sql_{client_};
 };
@@ -233,52 +217,6 @@ TEST_F(FlightTest, ATicketWorksOnce) {
   EXPECT_TRUE(again.IsKeyError()) << again.ToString();
 }
 
-// ---- Results that leave with GetFlightInfo
-
-// The ticket of a serialised FlightInfo, found by its prefix.
-std::string TicketIn(const std::string& info) {
-  constexpr std::string_view kPrefix = "pondpilot:result:";
-  const size_t at = info.find(kPrefix);
-  return at == std::string::npos ? "" : info.substr(at, kPrefix.size() + 32);
-}
-
-// Without NULLs: the bytes in their places are undefined.
-TEST_F(FlightTest, AnEarlyResultIsWhatDoGetWouldSend) {
-  for (const char* sql : {
-           "SELECT 42",
-           "SELECT 1 WHERE false",
-           "SELECT 'a' AS s, [1, 2] AS l, {'x': 1.5} AS r",
-           "SELECT range, 'text ' || range FROM range(37)",
-           "SELECT 'b'::ENUM('a', 'b') AS e",
-           "SELECT true, DATE '2020-01-01', 1::HUGEINT, 'ab'::BLOB, INTERVAL 1 DAY",
-           "SHOW TABLES",
-       }) {
-    const auto early = RawCall(server_.address(), kTestToken, "GetFlightInfo", sql, true);
-    ASSERT_TRUE(early.status.ok()) << sql << early.status.error_message();
-    const auto plain = RawCall(server_.address(), kTestToken, "GetFlightInfo", sql);
-    EXPECT_TRUE(plain.early_result.empty()) << "nobody asked";
-    control::v1::EarlyResult result;
-    ASSERT_TRUE(result.ParseFromString(early.early_result));
-    const std::vector<std::string> messages(result.messages().begin(), result.messages().end());
-    EXPECT_EQ(messages, RawGet(server_.address(), kTestToken, TicketIn(plain.message))) << sql;
-    EXPECT_EQ(result.ticket(), TicketIn(early.message)) << sql;
-    EXPECT_EQ(result.ticket().size(), 49u);
-  }
-  EXPECT_EQ(server_.runner().tickets().size(), 0u);
-}
-
-TEST_F(FlightTest, WhatIsNotSmallWaitsForDoGet) {
-  for (const std::string& sql :
-       {std::string("SELECT range FROM range(1000)"), std::string("SELECT repeat('x', 5000)"),
-        std::string("SELECT range FROM range(1000000)"),
-        std::string("SELECT * FROM (SELECT unnest([{'a': 1}]) FROM range(2000))")}) {
-    const auto answer = RawCall(server_.address(), kTestToken, "GetFlightInfo", sql, true);
-    EXPECT_TRUE(answer.status.ok()) << answer.status.error_message();
-    EXPECT_TRUE(answer.early_result.empty()) << sql;
-    EXPECT_FALSE(RawGet(server_.address(), kTestToken, TicketIn(answer.message)).empty()) << sql;
-  }
-}
-
 // ---- The worker's token
 
 TEST_F(FlightTest, AnswersItsOwnProxyOnly) {
@@ -304,7 +242,7 @@ TEST_F(FlightTest, AnswersItsOwnProxyOnly) {
 
 // The proxy takes an UNAVAILABLE without trailers as a broken connection.
 TEST_F(FlightTest, EveryErrorCarriesATrailer) {
-  Loopback unassigned(*engine_);
+  Loopback unassigned(**engine_);
   for (const char* method : {"GetFlightInfo", "GetSchema", "PollFlightInfo"}) {
     const auto refused = RawCall(server_.address(), "", method, "SELECT nothing");
     EXPECT_EQ(refused.status.error_code(), grpc::StatusCode::UNAUTHENTICATED) << method;
