@@ -57,6 +57,9 @@ RUN apt-get update \
  && groupadd --gid 1000 pondpilot \
  && useradd --uid 1000 --gid 1000 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin pondpilot
 COPY docker/proxy-entrypoint /usr/bin/proxy-entrypoint
+# Workers' sockets are made in it, so it must be a folder that the engine can show to other containers too.
+RUN install -d -o 1000 -g 1000 -m 0700 /run/pondpilot
+VOLUME /run/pondpilot
 COPY build/image/pondpilot-proxy /usr/bin/pondpilot-proxy
 RUN libraries=$(ldd /usr/bin/pondpilot-proxy) && ! echo "$libraries" | grep 'not found' \
  && ! echo "$libraries" | grep -E 'libarrow|libduckdb'

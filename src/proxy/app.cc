@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "contract/names.h"
 #include "proxy/admin/demo_token.h"
 #include "proxy/ai/gateway.h"
 #include "proxy/auth/token_issuer.h"
@@ -147,6 +148,7 @@ int Serve(const config::Loaded& loaded) {
   docker.image = config.containers.image;
   docker.network = config.containers.network;
   docker.instance = config.containers.instance;
+  docker.socket_folder = contract::kSocketFolder;
   // Outside a container nothing else sets two proxies on one machine apart.
   docker.place = std::to_string(config.server.port) + "-" + std::to_string(config.server.grpc_port);
   launch::docker::DockerLauncher launcher(std::move(docker));
@@ -161,6 +163,7 @@ int Serve(const config::Loaded& loaded) {
   Log(Level::kInfo, "Docker engine ready",
       {{"network", launcher.network()},
        {"instance", launcher.instance()},
+       {"transport", launcher.transport()},
        {"image", config.containers.image}});
 
   const auto fleet =

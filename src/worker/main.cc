@@ -23,6 +23,7 @@
 #include "worker/engine/reachability.h"
 #include "worker/flight/flight_service.h"
 #include "worker/flight/server_limits.h"
+#include "worker/flight/unix_socket.h"
 #include "worker/flight/worker_token.h"
 #include "worker/session/statement_runner.h"
 
@@ -42,6 +43,7 @@ constexpr std::chrono::seconds kStopGrace(5);
 struct Settings {
   std::string worker_id;
   std::string token_sha256;
+  std::string socket;  // empty: none
   std::string listen = "0.0.0.0:" + std::to_string(contract::kWorkerPort);
   engine::Limits limits{0, 0, "/var/lib/pondpilot/spill"};
 };
@@ -86,6 +88,7 @@ std::optional<Settings> ReadSettings() {
   settings.limits.memory_bytes = *memory;
   settings.limits.cpu_cores = *cores;
   // NOLINTBEGIN(concurrency-mt-unsafe): before threads start
+  if (const char* socket = std::getenv(contract::kSocketEnv)) settings.socket = socket;
   if (const char* listen = std::getenv(contract::kListenEnv)) settings.listen = listen;
   if (const char* spill = std::getenv(contract::kSpillDirEnv)) settings.limits.spill_dir = spill;
   // NOLINTEND(concurrency-mt-unsafe)
@@ -146,7 +149,10 @@ int Serve(const Settings& settings, const sigset_t& signals) {
   control::ControlService control(**engine, runner, lease, settings.token_sha256,
                                   [&] { service.StartServing(); });
 
-  auto location = arrow::flight::Location::Parse("grpc://" + settings.listen);
+  const bool on_socket = !settings.socket.empty() && flight::CanMakeSocket(settings.socket);
+  const std::string& listen = on_socket ? settings.socket : settings.listen;
+  auto location = on_socket ? arrow::flight::Location::ForGrpcUnix(settings.socket)
+                            : arrow::flight::Location::Parse("grpc://" + settings.listen);
   if (!location.ok()) {
     std::cerr << "pondpilot-worker: " << contract::kListenEnv << " is \"" << settings.listen
               << "\"; allowed: host:port.\n";
@@ -159,13 +165,13 @@ int Serve(const Settings& settings, const sigset_t& signals) {
     flight::ApplyServerLimits(*builder);
     builder->RegisterService(&control);
   };
-  if (const auto started = service.Init(options); !started.ok()) {
-    std::cerr << "pondpilot-worker: " << settings.listen << " can't be listened on: " << started.message()
-              << "\n";
+  const auto started = service.Init(options);
+  if (!started.ok() || (on_socket && !flight::OpenSocketToProxy(settings.socket))) {
+    std::cerr << "pondpilot-worker: " << listen << " can't be listened on: " << started.message() << "\n";
     return kExitEnvironment;
   }
   std::thread server([&] { (void)service.Serve(); });
-  Log(Level::kInfo, "Worker ready", {{"worker_id", settings.worker_id}, {"listen", settings.listen}});
+  Log(Level::kInfo, "Worker ready", {{"worker_id", settings.worker_id}, {"listen", listen}});
   const char* reason = AwaitEnd(signals, lease, runner);
   Log(Level::kInfo, "Worker stopping", {{"reason", reason}});
   runner.Drain();

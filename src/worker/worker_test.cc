@@ -202,6 +202,40 @@ TEST_F(WorkerTest, ServesAndStopsWhenAsked) {
   EXPECT_EQ(worker.ExitCode(seconds(5)), 0) << worker.Output();
 }
 
+TEST_F(WorkerTest, WithASocketNothingListensOnAPort) {
+  Environment environment = Sensible();
+  const std::string socket = folder_ + "/" + contract::kSocketName;
+  environment[contract::kSocketEnv] = socket;
+  Process worker(environment, Output());
+  ASSERT_TRUE(worker.Says("Worker ready")) << worker.Output();
+  const auto status = [&](const std::string& target) {
+    const auto stub = proto::Worker::NewStub(grpc::CreateChannel(target, grpc::InsecureChannelCredentials()));
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + seconds(30));
+    context.AddMetadata(contract::kWorkerTokenHeader, kToken);
+    proto::StatusResponse response;
+    return stub->Status(&context, {}, &response);
+  };
+  EXPECT_TRUE(status("unix:" + socket).ok()) << status("unix:" + socket).error_message();
+  EXPECT_EQ(status("127.0.0.1:" + std::to_string(port_)).error_code(), grpc::StatusCode::UNAVAILABLE);
+  // Its proxy may be another user.
+  EXPECT_EQ(std::filesystem::status(socket).permissions(), std::filesystem::perms::all);
+  worker.Terminate();
+  EXPECT_EQ(worker.ExitCode(seconds(5)), 0) << worker.Output();
+}
+
+TEST_F(WorkerTest, WhereNoSocketCanBeMadeItListensOnItsPort) {
+  for (const std::string& socket : {folder_ + "/missing/s", folder_ + "/" + std::string(200, 's')}) {
+    Environment environment = Sensible();
+    environment[contract::kSocketEnv] = socket;
+    Process worker(environment, Output());
+    ASSERT_TRUE(worker.Says("Worker ready")) << worker.Output();
+    ASSERT_NO_FATAL_FAILURE(Assign());
+    worker.Terminate();
+    EXPECT_EQ(worker.ExitCode(seconds(5)), 0) << worker.Output();
+  }
+}
+
 TEST_F(WorkerTest, AStatementThatDoesNotEndIsStoppedAfterTheGrace) {
   Process worker(Sensible(), Output());
   ASSERT_TRUE(worker.Says("Worker ready")) << worker.Output();

@@ -144,4 +144,5 @@ def main() -> None:
         (ROOT / "docs" / "benchmarks.md").write_text(text)
 
 
-main()
+if __name__ == "__main__":
+    main()

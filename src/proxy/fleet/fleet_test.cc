@@ -101,7 +101,8 @@ class FakeWorld : public launch::Launcher, public WorkerControlFactory {
     co_return *worker->exit;
   }
 
-  std::shared_ptr<WorkerControl> Connect(const std::string& address, const base::Secret& token) override;
+  std::shared_ptr<WorkerControl> Connect(const launch::LaunchedWorker& worker,
+                                         const base::Secret& token) override;
 
   std::shared_ptr<FakeWorker> Find(const std::string& handle) {
     const std::scoped_lock lock(mutex);
@@ -173,8 +174,9 @@ class FakeControl final : public WorkerControl {
   base::Secret token_;
 };
 
-std::shared_ptr<WorkerControl> FakeWorld::Connect(const std::string& address, const base::Secret& token) {
-  return std::make_shared<FakeControl>(*this, Find("c-" + address.substr(5)), token);
+std::shared_ptr<WorkerControl> FakeWorld::Connect(const launch::LaunchedWorker& launched,
+                                                  const base::Secret& token) {
+  return std::make_shared<FakeControl>(*this, Find("c-" + launched.worker_id), token);
 }
 
 class FleetTest : public ::testing::Test {

@@ -175,35 +175,18 @@ control::AssignRequest MakeRequest(const config::Config::DuckDb& duckdb) {
 
 class GrpcWorkerControl final : public WorkerControl {
  public:
-  GrpcWorkerControl(const std::string& address, base::Secret token,
+  GrpcWorkerControl(const launch::LaunchedWorker& worker, base::Secret token,
                     std::shared_ptr<const control::AssignRequest> assign, std::shared_ptr<ControlQueue> queue)
-      : endpoint_(EndpointOf(address)),
+      : address_(worker.address),
+        socket_(worker.socket),
         token_(std::move(token)),
         assign_(std::move(assign)),
-        queue_(std::move(queue)) {
-    grpc::ChannelArguments arguments;
-    arguments.SetMaxReceiveMessageSize(-1);
-    arguments.SetMaxSendMessageSize(-1);
-    arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-    // What each call would pay for and this connection has no use of: calls that gRPC repeats by itself (it
-    // would keep a copy of every message for that), statistics for channelz, compression.
-    arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
-    arguments.SetInt(GRPC_ARG_ENABLE_CHANNELZ, 0);
-    arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
-    arguments.SetInt(GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0);
-    arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstReconnectMs);
-    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectAttemptMs);
-    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kLongestReconnectMs);
-    channel_ = grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
-    stub_ = control::Worker::NewStub(channel_);
-  }
+        queue_(std::move(queue)) {}
 
   asio::awaitable<base::Result<std::vector<AttachmentState>>> Assign(milliseconds timeout) override {
     const auto deadline = std::chrono::system_clock::now() + timeout;
     asio::steady_timer timer(co_await asio::this_coro::executor);
-    if (endpoint_) co_await AwaitListening(*endpoint_, timeout);
+    co_await Find(timeout);
     while (true) {
       auto call = Prepare<control::AssignRequest, control::AssignResponse>(deadline);
       call->request = *assign_;
@@ -221,8 +204,9 @@ class GrpcWorkerControl final : public WorkerControl {
   }
 
   asio::awaitable<base::Result<WorkerActivity>> Status(milliseconds timeout) override {
-    auto call =
-        Prepare<control::StatusRequest, control::StatusResponse>(std::chrono::system_clock::now() + timeout);
+    const auto deadline = std::chrono::system_clock::now() + timeout;
+    co_await Find(timeout);
+    auto call = Prepare<control::StatusRequest, control::StatusResponse>(deadline);
     const grpc::Status status = co_await Perform(*stub_, *queue_, call, kStatus);
     if (!status.ok()) co_return Failure("Status", status);
     const auto& response = call->response;
@@ -235,8 +219,9 @@ class GrpcWorkerControl final : public WorkerControl {
   }
 
   asio::awaitable<base::Result<void>> Drain(milliseconds timeout) override {
-    auto call =
-        Prepare<control::DrainRequest, control::DrainResponse>(std::chrono::system_clock::now() + timeout);
+    const auto deadline = std::chrono::system_clock::now() + timeout;
+    co_await Find(timeout);
+    auto call = Prepare<control::DrainRequest, control::DrainResponse>(deadline);
     const grpc::Status status = co_await Perform(*stub_, *queue_, call, kDrain);
     if (!status.ok()) co_return Failure("Drain", status);
     co_return base::Result<void>();
@@ -245,6 +230,35 @@ class GrpcWorkerControl final : public WorkerControl {
   std::shared_ptr<grpc::Channel> channel() const override { return channel_; }
 
  private:
+  // Before the first call. A worker that can't be found is called at its address: the call says what is
+  // wrong.
+  asio::awaitable<void> Find(milliseconds timeout) {
+    if (stub_) co_return;
+    Doors doors{.address = EndpointOf(address_), .socket = socket_};
+    const Door door = co_await AwaitListening(std::move(doors), timeout);
+    if (!stub_) Open(door == Door::kSocket ? "unix:" + socket_ : address_);
+  }
+
+  void Open(const std::string& target) {
+    grpc::ChannelArguments arguments;
+    arguments.SetMaxReceiveMessageSize(-1);
+    arguments.SetMaxSendMessageSize(-1);
+    arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+    arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+    // What each call would pay for and this connection has no use of: calls that gRPC repeats by itself (it
+    // would keep a copy of every message for that), statistics for channelz, compression.
+    arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+    arguments.SetInt(GRPC_ARG_ENABLE_CHANNELZ, 0);
+    arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
+    arguments.SetInt(GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0);
+    arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstReconnectMs);
+    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectAttemptMs);
+    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kLongestReconnectMs);
+    channel_ = grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
+    stub_ = control::Worker::NewStub(channel_);
+  }
+
   static constexpr Method<control::AssignRequest, control::AssignResponse> kAssign = &Stub::AsyncAssign;
   static constexpr Method<control::StatusRequest, control::StatusResponse> kStatus = &Stub::AsyncStatus;
   static constexpr Method<control::DrainRequest, control::DrainResponse> kDrain = &Stub::AsyncDrain;
@@ -257,7 +271,8 @@ class GrpcWorkerControl final : public WorkerControl {
     return call;
   }
 
-  const std::optional<asio::ip::tcp::endpoint> endpoint_;
+  const std::string address_;
+  const std::string socket_;
   const base::Secret token_;
   const std::shared_ptr<const control::AssignRequest> assign_;
   const std::shared_ptr<ControlQueue> queue_;
@@ -277,10 +292,10 @@ GrpcWorkerControlFactory::GrpcWorkerControlFactory(const config::Config::DuckDb&
 
 GrpcWorkerControlFactory::~GrpcWorkerControlFactory() = default;
 
-std::shared_ptr<WorkerControl> GrpcWorkerControlFactory::Connect(const std::string& address,
+std::shared_ptr<WorkerControl> GrpcWorkerControlFactory::Connect(const launch::LaunchedWorker& worker,
                                                                  const base::Secret& token) {
   return std::make_shared<GrpcWorkerControl>(
-      address, token, std::shared_ptr<const control::AssignRequest>(assignment_, &assignment_->request),
+      worker, token, std::shared_ptr<const control::AssignRequest>(assignment_, &assignment_->request),
       queue_);
 }
 

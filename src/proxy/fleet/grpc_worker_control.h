@@ -1,7 +1,6 @@
 #pragma once
 
 #include <memory>
-#include <string>
 
 #include "config/config.h"
 #include "proxy/fleet/control_queue.h"
@@ -18,8 +17,9 @@ class GrpcWorkerControlFactory final : public WorkerControlFactory {
   explicit GrpcWorkerControlFactory(const config::Config::DuckDb& duckdb);
   ~GrpcWorkerControlFactory() override;
 
-  // `address` is a gRPC target. Connects when the first call is made.
-  std::shared_ptr<WorkerControl> Connect(const std::string& address, const base::Secret& token) override;
+  // Connects at the first call, to the worker's socket if it has made one.
+  std::shared_ptr<WorkerControl> Connect(const launch::LaunchedWorker& worker,
+                                         const base::Secret& token) override;
 
  private:
   struct Assignment;

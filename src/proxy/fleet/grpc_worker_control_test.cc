@@ -107,8 +107,9 @@ class GrpcWorkerControlTest : public ::testing::Test {
   }
 
   std::shared_ptr<WorkerControl> Connect(int port) {
-    return GrpcWorkerControlFactory(duckdb_).Connect("ipv4:127.0.0.1:" + std::to_string(port),
-                                                     base::Secret("t0ken"));
+    return GrpcWorkerControlFactory(duckdb_).Connect(
+        {.worker_id = "w", .handle = "c", .address = "ipv4:127.0.0.1:" + std::to_string(port)},
+        base::Secret("t0ken"));
   }
 
   asio::thread_pool pool_{2};

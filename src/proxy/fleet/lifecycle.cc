@@ -168,12 +168,12 @@ asio::awaitable<base::Result<std::shared_ptr<Member>>> Fleet::State::LaunchWorke
   base::Error failure = ShuttingDown();
   const auto remaining = std::chrono::ceil<milliseconds>(deadline - clock.Now());
   if (!stop_asked && remaining.count() > 0) {
-    member->control = controls.Connect(launched->address, member->token);
-    member->channel = member->control->channel();
+    member->control = controls.Connect(*launched, member->token);
     auto first = co_await (member->control->Assign(remaining) || member->interrupt.Wait());
     if (auto* states = std::get_if<0>(&first); states && *states) {
       const std::scoped_lock lock(mutex);
       attachments = **states;
+      member->channel = member->control->channel();
       member->last.last_lease_end = clock.Now();
       co_return member;
     } else if (states) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/asio/cancel_after.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
@@ -22,21 +23,37 @@ constexpr milliseconds kFirstPause(2);
 constexpr milliseconds kLongestPause(50);
 // The first packet to a new container may be lost; the kernel repeats it only after a second.
 constexpr milliseconds kAttempt(250);
+// So long only the socket is tried where there may be one.
+constexpr milliseconds kSocketHead(300);
 
-asio::awaitable<void> TryUntilListening(tcp::endpoint endpoint, milliseconds timeout) {
-  const auto executor = co_await asio::this_coro::executor;
-  asio::steady_timer timer(executor);
-  const auto end = std::chrono::steady_clock::now() + timeout;
+template <typename Protocol>
+asio::awaitable<bool> Accepts(typename Protocol::endpoint endpoint, milliseconds timeout) {
+  typename Protocol::socket socket(co_await asio::this_coro::executor);
+  boost::system::error_code refused;
+  co_await socket.async_connect(
+      endpoint, asio::cancel_after(timeout, asio::redirect_error(asio::use_awaitable, refused)));
+  co_return !refused;
+}
+
+asio::awaitable<Door> TryUntilListening(Doors doors, milliseconds timeout) {
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  const auto begin = std::chrono::steady_clock::now();
+  const auto end = begin + timeout;
   milliseconds pause = kFirstPause;
   while (true) {
-    tcp::socket socket(executor);
-    boost::system::error_code refused;
-    const auto left = std::chrono::ceil<milliseconds>(end - std::chrono::steady_clock::now());
-    if (left.count() <= 0) co_return;
-    co_await socket.async_connect(
-        endpoint,
-        asio::cancel_after(std::min(left, kAttempt), asio::redirect_error(asio::use_awaitable, refused)));
-    if (!refused) co_return;
+    const auto now = std::chrono::steady_clock::now();
+    const auto left = std::chrono::ceil<milliseconds>(end - now);
+    if (left.count() <= 0) co_return Door::kNone;
+    const milliseconds attempt = std::min(left, kAttempt);
+    if (!doors.socket.empty()) {
+      const bool accepted = co_await Accepts<asio::local::stream_protocol>(doors.socket, attempt);
+      if (accepted) co_return Door::kSocket;
+    }
+    // A worker that can make its socket listens nowhere else.
+    if (doors.address && (doors.socket.empty() || now - begin >= kSocketHead)) {
+      const bool accepted = co_await Accepts<tcp>(*doors.address, attempt);
+      if (accepted) co_return Door::kAddress;
+    }
     timer.expires_after(std::min(left, pause));
     co_await timer.async_wait(asio::use_awaitable);
     pause = std::min(pause * 3 / 2 + milliseconds(1), kLongestPause);
@@ -71,10 +88,11 @@ std::optional<tcp::endpoint> EndpointOf(const std::string& target) {
   return tcp::endpoint(address, port);
 }
 
-asio::awaitable<void> AwaitListening(tcp::endpoint endpoint, milliseconds timeout) {
+asio::awaitable<Door> AwaitListening(Doors doors, milliseconds timeout) {
   // An attempt and the timer that ends it must not complete at once on two threads.
   const auto strand = asio::make_strand(co_await asio::this_coro::executor);
-  co_await asio::co_spawn(strand, TryUntilListening(std::move(endpoint), timeout), asio::use_awaitable);
+  co_return co_await asio::co_spawn(strand, TryUntilListening(std::move(doors), timeout),
+                                    asio::use_awaitable);
 }
 
 }  // namespace pondpilot::proxy::fleet

@@ -12,9 +12,16 @@ namespace pondpilot::proxy::fleet {
 // targets.
 std::optional<boost::asio::ip::tcp::endpoint> EndpointOf(const std::string& target);
 
-// Returns when something accepts connections there, or after `timeout`. gRPC itself waits at least 100 ms
+// Where a worker may be found.
+struct Doors {
+  std::optional<boost::asio::ip::tcp::endpoint> address;
+  std::string socket;  // path of a Unix socket; empty: none
+};
+
+enum class Door { kNone, kAddress, kSocket };
+
+// Returns the first that accepts connections, or kNone after `timeout`. gRPC itself waits at least 100 ms
 // between its attempts, which a worker that has just been started would be late by.
-boost::asio::awaitable<void> AwaitListening(boost::asio::ip::tcp::endpoint endpoint,
-                                            std::chrono::milliseconds timeout);
+boost::asio::awaitable<Door> AwaitListening(Doors doors, std::chrono::milliseconds timeout);
 
 }  // namespace pondpilot::proxy::fleet

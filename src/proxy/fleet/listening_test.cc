@@ -4,8 +4,10 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/use_future.hpp>
-#include <thread>
+#include <filesystem>
+#include <future>
 
 namespace pondpilot::proxy::fleet {
 namespace {
@@ -31,27 +33,51 @@ class AwaitListeningTest : public ::testing::Test {
     acceptor_.open(tcp::v4());
     acceptor_.set_option(tcp::acceptor::reuse_address(true));
     acceptor_.bind({asio::ip::address_v4::loopback(), 0});
+    folder_ = (std::filesystem::temp_directory_path() / "pondpilot-doors-XXXXXX").string();
+    EXPECT_NE(::mkdtemp(folder_.data()), nullptr);
+  }
+  ~AwaitListeningTest() override { std::filesystem::remove_all(folder_); }
+
+  std::future<Door> Begin(Doors doors, milliseconds timeout) {
+    return asio::co_spawn(context_, AwaitListening(std::move(doors), timeout), asio::use_future);
+  }
+
+  // Of what has begun; nullopt when it does not end.
+  std::optional<Door> Outcome(std::future<Door>& done) {
+    context_.run_for(seconds(10));
+    if (done.wait_for(seconds(0)) != std::future_status::ready) return std::nullopt;
+    return done.get();
   }
 
   asio::io_context context_;
   tcp::acceptor acceptor_{context_};
+  std::string folder_;
 };
 
 TEST_F(AwaitListeningTest, EndsSoonAfterSomebodyListens) {
-  auto done =
-      asio::co_spawn(context_, AwaitListening(acceptor_.local_endpoint(), seconds(60)), asio::use_future);
+  auto done = Begin({acceptor_.local_endpoint(), ""}, seconds(60));
   context_.run_for(milliseconds(100));
   EXPECT_EQ(done.wait_for(seconds(0)), std::future_status::timeout);
   acceptor_.listen();
-  context_.run_for(seconds(10));
-  EXPECT_EQ(done.wait_for(seconds(0)), std::future_status::ready);
+  EXPECT_EQ(Outcome(done), Door::kAddress);
 }
 
 TEST_F(AwaitListeningTest, EndsAtItsTimeout) {
-  auto done = asio::co_spawn(context_, AwaitListening(acceptor_.local_endpoint(), milliseconds(50)),
-                             asio::use_future);
-  context_.run_for(seconds(10));
-  EXPECT_EQ(done.wait_for(seconds(0)), std::future_status::ready);
+  auto done = Begin({acceptor_.local_endpoint(), folder_ + "/missing"}, milliseconds(50));
+  EXPECT_EQ(Outcome(done), Door::kNone);
+}
+
+TEST_F(AwaitListeningTest, ASocketIsFound) {
+  auto done = Begin({acceptor_.local_endpoint(), folder_ + "/s"}, seconds(60));
+  context_.run_for(milliseconds(20));
+  const asio::local::stream_protocol::acceptor listening(context_, folder_ + "/s");
+  EXPECT_EQ(Outcome(done), Door::kSocket);
+}
+
+TEST_F(AwaitListeningTest, AWorkerThatMadeNoSocketIsFoundAtItsAddress) {
+  acceptor_.listen();
+  auto done = Begin({acceptor_.local_endpoint(), folder_ + "/missing"}, seconds(60));
+  EXPECT_EQ(Outcome(done), Door::kAddress);
 }
 
 }  // namespace

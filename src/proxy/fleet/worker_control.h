@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/secret.h"
+#include "proxy/launch/launcher.h"
 
 namespace grpc {
 class Channel;
@@ -31,7 +32,8 @@ struct WorkerActivity {
   bool healthy = true;
 };
 
-// The proxy's side of the control contract with one worker. Coroutines; each call ends by `timeout`.
+// The proxy's side of the control contract with one worker. Coroutines; each call ends by `timeout`. Assign
+// comes first.
 class WorkerControl {
  public:
   virtual ~WorkerControl() = default;
@@ -40,7 +42,7 @@ class WorkerControl {
       std::chrono::milliseconds timeout) = 0;
   virtual boost::asio::awaitable<base::Result<WorkerActivity>> Status(std::chrono::milliseconds timeout) = 0;
   virtual boost::asio::awaitable<base::Result<void>> Drain(std::chrono::milliseconds timeout) = 0;
-  // The connection that Flight calls are relayed over.
+  // The connection that Flight calls are relayed over. Null before the first call.
   virtual std::shared_ptr<::grpc::Channel> channel() const = 0;
 };
 
@@ -48,7 +50,8 @@ class WorkerControl {
 class WorkerControlFactory {
  public:
   virtual ~WorkerControlFactory() = default;
-  virtual std::shared_ptr<WorkerControl> Connect(const std::string& address, const base::Secret& token) = 0;
+  virtual std::shared_ptr<WorkerControl> Connect(const launch::LaunchedWorker& worker,
+                                                 const base::Secret& token) = 0;
 };
 
 }  // namespace pondpilot::proxy::fleet

@@ -206,8 +206,9 @@ class FixedControl final : public fleet::WorkerControl {
 
 class FixedControls final : public fleet::WorkerControlFactory {
  public:
-  std::shared_ptr<fleet::WorkerControl> Connect(const std::string& address, const base::Secret&) override {
-    return std::make_shared<FixedControl>(address);
+  std::shared_ptr<fleet::WorkerControl> Connect(const launch::LaunchedWorker& worker,
+                                                const base::Secret&) override {
+    return std::make_shared<FixedControl>(worker.address);
   }
 };
 

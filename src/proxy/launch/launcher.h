@@ -27,6 +27,8 @@ struct LaunchedWorker {
   std::string worker_id;
   std::string handle;   // the launcher's own name for it: the container's id
   std::string address;  // gRPC target, for example "ipv4:172.20.0.5:9090"
+  // Where it makes a Unix socket instead of listening at `address`, if it can; empty: it was not asked to.
+  std::string socket = {};
 };
 
 // How a worker ended.

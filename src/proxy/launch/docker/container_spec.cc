@@ -20,21 +20,25 @@ constexpr size_t kUserDigestDigits = 16;
 }  // namespace
 
 json::value ContainerSpec(const WorkerSpec& worker, const std::string& image, const std::string& network,
-                          const std::string& instance, const std::vector<FileMount>& files) {
+                          const std::string& instance, const std::vector<FileMount>& files, bool has_socket) {
   const auto memory = static_cast<int64_t>(worker.memory_limit_bytes);
   json::array environment;
   environment.emplace_back(std::string(contract::kWorkerTokenSha256Env) + "=" + worker.token_sha256);
   environment.emplace_back(std::string(contract::kWorkerIdEnv) + "=" + worker.worker_id);
   environment.emplace_back(std::string(contract::kMemoryBytesEnv) + "=" + std::to_string(memory));
   environment.emplace_back(std::string(contract::kCpuCoresEnv) + "=" + std::format("{}", worker.cpu_limit));
+  if (has_socket) {
+    environment.emplace_back(std::string(contract::kSocketEnv) + "=" + contract::kSocketFolder + "/" +
+                             contract::kSocketName);
+  }
 
   // Spilled data goes to a volume of its own that is removed with the container: the root is read-only, and a
   // tmpfs would count against the memory limit that the spilling is to stay under.
   json::array mounts;
   mounts.push_back(json::object{{"Type", "volume"}, {"Target", kSpillDir}});
   for (const FileMount& file : files) {
-    mounts.push_back(
-        json::object{{"Type", "bind"}, {"Source", file.source}, {"Target", file.target}, {"ReadOnly", true}});
+    mounts.push_back(json::object{
+        {"Type", "bind"}, {"Source", file.source}, {"Target", file.target}, {"ReadOnly", file.read_only}});
   }
 
   const json::object host{

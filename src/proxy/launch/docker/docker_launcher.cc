@@ -73,6 +73,7 @@ asio::awaitable<base::Result<void>> DockerLauncher::Prepare() {
   instance_ = InstanceName();
   if (const auto found = co_await FindNetwork(); !found) co_return found;
   if (const auto removed = co_await RemoveLeftovers(); !removed) co_return removed;
+  sockets_ = SocketFolders::Open(options_.socket_folder, instance_, self_);
   if (const auto found = co_await FindImage(); !found) co_return found;
   co_return base::Result<void>();
 }
@@ -236,7 +237,8 @@ asio::awaitable<void> DockerLauncher::RemoveEach(std::shared_ptr<std::vector<std
 asio::awaitable<base::Result<void>> DockerLauncher::Check() { co_return co_await engine_.Ping(); }
 
 asio::awaitable<base::Result<LaunchedWorker>> DockerLauncher::Launch(WorkerSpec spec) {
-  const std::string name = "pondpilot-worker-" + spec.worker_id;
+  const std::string worker_id = spec.worker_id;
+  const std::string name = "pondpilot-worker-" + worker_id;
   base::Result<LaunchedWorker> launched = base::Fail(ErrorCode::kCancelled, "The launch was cancelled.");
   try {
     launched = co_await CreateAndStart(std::move(spec), name);
@@ -253,16 +255,29 @@ asio::awaitable<base::Result<LaunchedWorker>> DockerLauncher::Launch(WorkerSpec 
     if (const auto removed = co_await Remove(name); !removed) {
       launched.error().detail += " Its container could not be removed: " + removed.error().message;
     }
+    if (sockets_) sockets_->Remove(worker_id);
   }
   co_return launched;
 }
 
 asio::awaitable<base::Result<LaunchedWorker>> DockerLauncher::CreateAndStart(WorkerSpec spec,
                                                                              std::string name) {
-  const auto created = co_await engine_.Post(
-      "/containers/create?name=" + name,
-      ContainerSpec(spec, options_.image, network_, instance_, MountsFor(spec.sqlite_paths, self_, facts_)),
-      kSlow);
+  bool with_socket = UsesSockets();
+  auto created = co_await Create(spec, name, with_socket);
+  if (with_socket && created && created->status == 400) {
+    // An engine in a virtual machine, say, that takes the folder for one of another machine.
+    const std::string reason = EngineError("mount the sockets' folder", *created).message;
+    created = co_await Create(spec, name, false);
+    with_socket = false;
+    if (created && created->status == 201) {
+      {
+        const std::scoped_lock lock(socket_state_->mutex);
+        socket_state_->refused = true;
+      }
+      telemetry::Log(telemetry::Level::kWarn, "Workers are reached over the network, not over sockets",
+                     {{"reason", reason}});
+    }
+  }
   if (!created) co_return std::unexpected(created.error());
   if (created->status != 201) co_return std::unexpected(EngineError("create a worker's container", *created));
   const std::string id = StringAt(created->body, "/Id");
@@ -282,10 +297,28 @@ asio::awaitable<base::Result<LaunchedWorker>> DockerLauncher::CreateAndStart(Wor
                                                       network_ + "; its state is " +
                                                       StringAt(inspected->body, "/State/Status") + ".");
   }
+  if (with_socket) {
+    const std::scoped_lock lock(socket_state_->mutex);
+    socket_state_->users[id] = spec.worker_id;
+  }
   co_return LaunchedWorker{.worker_id = spec.worker_id,
                            .handle = id,
                            .address = (ipv4.empty() ? "ipv6:[" + ipv6 + "]:" : "ipv4:" + ipv4 + ":") +
-                                      std::to_string(contract::kWorkerPort)};
+                                      std::to_string(contract::kWorkerPort),
+                           .socket = with_socket ? sockets_->SocketOf(spec.worker_id) : ""};
+}
+
+asio::awaitable<base::Result<EngineReply>> DockerLauncher::Create(const WorkerSpec& spec, std::string name,
+                                                                  bool with_socket) {
+  auto mounts = MountsFor(spec.sqlite_paths, self_, facts_);
+  if (with_socket) {
+    auto folder = sockets_->Make(spec.worker_id);
+    if (!folder) co_return std::unexpected(std::move(folder.error()));
+    mounts.push_back(std::move(*folder));
+  }
+  co_return co_await engine_.Post(
+      "/containers/create?name=" + name,
+      ContainerSpec(spec, options_.image, network_, instance_, mounts, with_socket), kSlow);
 }
 
 asio::awaitable<base::Result<void>> DockerLauncher::Stop(std::string handle, milliseconds grace) {
@@ -295,10 +328,29 @@ asio::awaitable<base::Result<void>> DockerLauncher::Stop(std::string handle, mil
         co_await engine_.Post("/containers/" + handle + "/stop?t=" + std::to_string(whole.count()),
                               std::nullopt, whole + kStopMargin);
     if (!reply) co_return std::unexpected(reply.error());
-    if (reply->status == 404) co_return base::Result<void>();
     // Whatever else it answers, the removal that follows kills.
   }
-  co_return co_await Remove(std::move(handle));
+  auto removed = co_await Remove(handle);
+  if (removed) RemoveSocket(handle);
+  co_return removed;
+}
+
+bool DockerLauncher::UsesSockets() const {
+  if (!sockets_) return false;
+  const std::scoped_lock lock(socket_state_->mutex);
+  return !socket_state_->refused;
+}
+
+void DockerLauncher::RemoveSocket(const std::string& handle) {
+  std::string worker_id;
+  {
+    const std::scoped_lock lock(socket_state_->mutex);
+    const auto found = socket_state_->users.find(handle);
+    if (found == socket_state_->users.end()) return;
+    worker_id = std::move(found->second);
+    socket_state_->users.erase(found);
+  }
+  sockets_->Remove(worker_id);
 }
 
 asio::awaitable<base::Result<void>> DockerLauncher::Remove(std::string container) {

@@ -1,13 +1,16 @@
 #pragma once
 
 #include <chrono>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "proxy/launch/docker/engine_client.h"
 #include "proxy/launch/docker/self_container.h"
+#include "proxy/launch/docker/socket_folders.h"
 #include "proxy/launch/launcher.h"
 
 namespace pondpilot::proxy::launch::docker {
@@ -18,6 +21,8 @@ struct DockerOptions {
   std::string network = "bridge";
   // Sets apart the workers of several proxies on one engine; empty: derived from the proxy's own container.
   std::string instance;
+  // Where workers' sockets are made; empty or not usable: workers are reached by their network address.
+  std::string socket_folder;
   // Sets apart proxies that run on one host without a container of their own: their ports, say. The same
   // after a restart.
   std::string place;
@@ -40,6 +45,7 @@ class DockerLauncher final : public Launcher {
   const std::string& network() const { return network_; }
   const std::string& instance() const { return instance_; }
   const std::string& api_version() const { return engine_.api_version(); }
+  const char* transport() const { return sockets_ ? "unix" : "tcp"; }
 
  private:
   boost::asio::awaitable<base::Result<void>> FindImage();
@@ -50,7 +56,11 @@ class DockerLauncher final : public Launcher {
   boost::asio::awaitable<base::Result<void>> RemoveLeftovers();
   boost::asio::awaitable<void> RemoveEach(std::shared_ptr<std::vector<std::string>> ids);
   boost::asio::awaitable<base::Result<LaunchedWorker>> CreateAndStart(WorkerSpec spec, std::string name);
+  boost::asio::awaitable<base::Result<EngineReply>> Create(const WorkerSpec& spec, std::string name,
+                                                           bool with_socket);
   boost::asio::awaitable<base::Result<void>> Remove(std::string container);
+  bool UsesSockets() const;
+  void RemoveSocket(const std::string& handle);
   std::string InstanceName() const;
 
   const DockerOptions options_;
@@ -60,6 +70,14 @@ class DockerLauncher final : public Launcher {
   std::optional<SelfContainer> self_;
   std::string network_;
   std::string instance_;
+  std::optional<SocketFolders> sockets_;
+
+  struct Sockets {
+    std::mutex mutex;
+    bool refused = false;                      // the engine can't show workers the folder
+    std::map<std::string, std::string> users;  // worker id by handle
+  };
+  std::unique_ptr<Sockets> socket_state_ = std::make_unique<Sockets>();
 };
 
 }  // namespace pondpilot::proxy::launch::docker

@@ -6,6 +6,7 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/json.hpp>
+#include <filesystem>
 
 #include "base/secret.h"
 #include "proxy/launch/docker/fake_engine.h"
@@ -166,6 +167,70 @@ TEST_F(DockerLauncherTest, FilesOfTheProxysMountsAreSharedReadOnly) {
   EXPECT_EQ(json::serialize(body.at("HostConfig").at("Mounts").at(1)),
             R"({"Type":"bind","Source":"/srv/shop/shop.db","Target":"/data/shop.db","ReadOnly":true})");
   EXPECT_EQ(body.at("HostConfig").at("Mounts").as_array().size(), 2u);
+}
+
+class SocketTest : public DockerLauncherTest {
+ protected:
+  SocketTest() {
+    folder_ = (std::filesystem::temp_directory_path() / "pondpilot-launch-XXXXXX").string();
+    EXPECT_NE(::mkdtemp(folder_.data()), nullptr);
+    options_.socket_folder = folder_;
+    LaunchGoesWell();
+    engine_.On("DELETE /v1.41/containers/" + kHandle + "?force=true&v=true", {{204}});
+  }
+  ~SocketTest() override {
+    std::error_code error;
+    std::filesystem::remove_all(folder_, error);
+  }
+
+  static std::filesystem::path FolderOf(const LaunchedWorker& worker) {
+    return std::filesystem::path(worker.socket).parent_path();
+  }
+
+  std::string folder_;
+};
+
+TEST_F(SocketTest, AWorkerIsShownItsFolderAndToldToMakeASocketThere) {
+  auto launcher = Prepared();
+  EXPECT_STREQ(launcher.transport(), "unix");
+  const auto worker = Await(launcher.Launch(Spec()));
+  ASSERT_TRUE(worker) << worker.error().message;
+  EXPECT_TRUE(worker->socket.starts_with(folder_)) << worker->socket;
+  EXPECT_TRUE(std::filesystem::is_directory(FolderOf(*worker)));
+  const json::value body = json::parse(engine_.BodyOf("POST /v1.41/containers/create"));
+  EXPECT_EQ(json::serialize(body.at("HostConfig").at("Mounts").at(1)),
+            R"({"Type":"bind","Source":")" + FolderOf(*worker).string() +
+                R"(","Target":"/run/pondpilot","ReadOnly":false})");
+  EXPECT_THAT(json::serialize(body.at("Env")), HasSubstr("PONDPILOT_SOCKET=/run/pondpilot/flight.sock"));
+  EXPECT_TRUE(Await(launcher.Stop(worker->handle, seconds(0))));
+  EXPECT_FALSE(std::filesystem::exists(FolderOf(*worker)));
+}
+
+TEST_F(SocketTest, AFailedLaunchLeavesNoFolder) {
+  engine_.On("POST /v1.41/containers/" + kHandle + "/start", {{500, "{}"}});
+  engine_.On("DELETE /v1.41/containers/pondpilot-worker-" + kWorkerId + "?force=true&v=true", {{204}});
+  auto launcher = Prepared();
+  ASSERT_FALSE(Await(launcher.Launch(Spec())));
+  EXPECT_NE(engine_.Count("POST /v1.41/containers/create"), 0u);
+  for (const auto& instance : std::filesystem::directory_iterator(folder_)) {
+    EXPECT_TRUE(std::filesystem::is_empty(instance.path())) << instance.path();
+  }
+}
+
+TEST_F(SocketTest, AnEngineThatCannotShowTheFolderGetsWorkersWithoutSockets) {
+  engine_.On("POST /v1.41/containers/create?name=pondpilot-worker-" + kWorkerId,
+             {{400, R"({"message":"bind source path does not exist"})"},
+              {201, R"({"Id":")" + kHandle + "\"}"},
+              {201, R"({"Id":")" + kHandle + "\"}"}});
+  auto launcher = Prepared();
+  for (int i = 0; i < 2; ++i) {
+    const auto worker = Await(launcher.Launch(Spec()));
+    ASSERT_TRUE(worker) << worker.error().message;
+    EXPECT_EQ(worker->socket, "");
+    EXPECT_EQ(worker->address, "ipv4:172.17.0.9:9090");
+  }
+  EXPECT_EQ(engine_.Count("POST /v1.41/containers/create"), 3u) << "the second launch tries no more";
+  EXPECT_THAT(engine_.BodyOf("POST /v1.41/containers/create"), Not(HasSubstr("PONDPILOT_SOCKET")));
 }
 
 TEST_F(DockerLauncherTest, AMissingImageIsPulled) {

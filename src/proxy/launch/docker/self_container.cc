@@ -56,21 +56,6 @@ SelfContainer FromInspect(const json::value& document) {
   return self;
 }
 
-// Where `path` is on the engine's host, by the mount with the longest destination above it.
-std::optional<std::string> HostPath(const std::string& path, const std::vector<SelfMount>& mounts) {
-  const SelfMount* best = nullptr;
-  for (const SelfMount& mount : mounts) {
-    const std::string above = mount.destination.ends_with("/") ? mount.destination : mount.destination + "/";
-    const bool covers = path == mount.destination || path.starts_with(above);
-    if (covers && (!best || mount.destination.size() > best->destination.size())) best = &mount;
-  }
-  if (!best) return std::nullopt;
-  std::string rest = path.substr(best->destination == "/" ? 0 : best->destination.size());
-  std::string source = best->source;
-  if (source.ends_with("/") && rest.starts_with("/")) source.pop_back();
-  return source + rest;
-}
-
 }  // namespace
 
 HostFacts ReadHostFacts() {
@@ -122,6 +107,20 @@ asio::awaitable<base::Result<std::optional<SelfContainer>>> FindSelf(const Engin
   SelfContainer self = FromInspect(reply->body);
   if (!self.id.starts_with(*id)) co_return std::nullopt;
   co_return self;
+}
+
+std::optional<std::string> HostPath(const std::string& path, const std::vector<SelfMount>& mounts) {
+  const SelfMount* best = nullptr;
+  for (const SelfMount& mount : mounts) {
+    const std::string above = mount.destination.ends_with("/") ? mount.destination : mount.destination + "/";
+    const bool covers = path == mount.destination || path.starts_with(above);
+    if (covers && (!best || mount.destination.size() > best->destination.size())) best = &mount;
+  }
+  if (!best) return std::nullopt;
+  std::string rest = path.substr(best->destination == "/" ? 0 : best->destination.size());
+  std::string source = best->source;
+  if (source.ends_with("/") && rest.starts_with("/")) source.pop_back();
+  return source + rest;
 }
 
 std::vector<FileMount> MountsFor(const std::vector<std::string>& paths,

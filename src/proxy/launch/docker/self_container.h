@@ -43,9 +43,15 @@ std::optional<std::string> ContainerIdIn(std::string_view mountinfo);
 boost::asio::awaitable<base::Result<std::optional<SelfContainer>>> FindSelf(const EngineClient& engine,
                                                                             const HostFacts& facts);
 
+// Where `path` is on the engine's host, by the mount with the longest destination above it; nullopt when no
+// mount covers it.
+std::optional<std::string> HostPath(const std::string& path, const std::vector<SelfMount>& mounts);
+
+// A bind mount of one file or folder.
 struct FileMount {
   std::string source;  // on the engine's host
   std::string target;  // in the worker
+  bool read_only = true;
 
   bool operator==(const FileMount&) const = default;
 };
