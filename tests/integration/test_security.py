@@ -8,10 +8,11 @@ from pyarrow import flight
 
 from tests.support import control
 from tests.support.databases import PASSWORD
-from tests.support.engine import docker, inspect
+from tests.support.engine import command, docker, inspect
 from tests.support.flight import FlightUser
-from tests.support.proxy import Proxy
+from tests.support.proxy import Proxy, ProxyOptions, base_config
 from tests.support.tokens import SECRET
+from tests.support.waiting import eventually
 
 
 def worker_address(container: str, network: str) -> str:
@@ -20,27 +21,26 @@ def worker_address(container: str, network: str) -> str:
 
 @pytest.mark.parametrize("headers", [[], [(b"x-pondpilot-worker-token", b"")], [(b"x-pondpilot-worker-token", b"0" * 64)]],
                          ids=["none", "empty", "wrong"])
-def test_a_worker_answers_nobody_without_its_token(product: Proxy, sub: str, network: str, headers: list):
-    product.user(sub).value("SELECT 42")
-    address = worker_address(product.worker_of(sub), network)
+def test_a_worker_answers_nobody_without_its_token(product: Proxy, sub: str, network: str, engine, headers: list):
+    worker = control.BareWorker(engine, network)
     for token in (None, product.token(sub)):
-        with FlightUser(f"grpc://{address}", token, headers=headers) as intruder:
+        with FlightUser(f"grpc://{worker.address}", token, headers=headers) as intruder:
             assert isinstance(intruder.refusal("SELECT 42"), flight.FlightUnauthenticatedError)
     pb = control.messages()
     for method, request in (("Status", pb.StatusRequest()), ("Drain", pb.DrainRequest()),
                             ("Assign", pb.AssignRequest(contract_version=1, lease_ms=1000))):
         with pytest.raises(grpc.RpcError) as refused:
-            control.call(address, method, request, headers[0][1].decode() if headers else None)
+            control.call(worker.address, method, request, headers[0][1].decode() if headers else None)
         assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
+    worker.remove()
 
 
-def test_the_token_of_another_worker_does_not_fit(product: Proxy, sub: str, network: str, engine):
-    product.user(sub).value("SELECT 42")
-    address = worker_address(product.worker_of(sub), network)
-    other = control.BareWorker(engine, network, assign=False)
+def test_the_token_of_another_worker_does_not_fit(network: str, engine):
+    worker, other = control.BareWorker(engine, network), control.BareWorker(engine, network, assign=False)
     with pytest.raises(grpc.RpcError) as refused:
-        control.call(address, "Status", control.messages().StatusRequest(), other.token)
+        control.call(worker.address, "Status", control.messages().StatusRequest(), other.token)
     assert refused.value.code() == grpc.StatusCode.UNAUTHENTICATED
+    worker.remove()
     other.remove()
 
 
@@ -82,7 +82,7 @@ def test_how_a_worker_is_contained(product: Proxy, sub: str, network: str):
     assert list(seen["NetworkSettings"]["Networks"]) == [network]
     for mount in seen["Mounts"]:
         assert "docker.sock" not in mount["Source"]
-        assert mount["RW"] is False or mount["Destination"].startswith(("/tmp", "/var/lib/pondpilot")), mount
+        assert mount["RW"] is False or mount["Destination"].startswith(("/tmp", "/var/lib/pondpilot", "/run/pondpilot")), mount
 
     status = docker("exec", product.worker_of(sub), "cat", "/proc/1/status")
     values = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
@@ -179,16 +179,45 @@ def test_a_tenant_cannot_reach_the_network_with_sql(user: FlightUser, network: s
         user.refusal(statement)
 
 
-def test_another_container_on_the_network_cannot_use_a_worker(product: Proxy, sub: str, engine, network: str):
-    """From a container of its own, as a tenant's neighbour would be."""
-    product.user(sub).value("SELECT 42")
-    address = worker_address(product.worker_of(sub), network)
+def neighbours_answer(engine, network: str, address: str) -> str:
+    """What a worker says to a container of its own on the same network, as a tenant's neighbour would be."""
     script = ("import sys\nfrom pyarrow import flight\n"
               "client = flight.connect('grpc://' + sys.argv[1])\n"
               "try:\n    client.get_flight_info(flight.FlightDescriptor.for_command(b'SELECT 1'), flight.FlightCallOptions(timeout=15))\n"
-              "except flight.FlightUnauthenticatedError: print('refused')\n")
+              "except flight.FlightUnauthenticatedError: print('refused')\n"
+              "except flight.FlightUnavailableError: print('nobody listens')\n")
     neighbour = engine.start("neighbour", engine.test_image, "python3", "-c", script, address, network=network,
                              options=("--entrypoint", ""))
     assert docker("wait", neighbour, seconds=60) == "0"
-    assert docker("logs", neighbour) == "refused"
+    answer = docker("logs", neighbour)
     engine.remove(neighbour)
+    return answer
+
+
+def test_a_worker_listens_to_its_proxy_alone(product: Proxy, sub: str, engine, network: str):
+    product.user(sub).value("SELECT 42")
+    worker = product.worker_of(sub)
+    assert neighbours_answer(engine, network, worker_address(worker, network)) == "nobody listens"
+    # Each worker has a folder with its socket, and sees no other's.
+    product.user(sub + "-2").value("SELECT 42")
+    assert docker("exec", worker, "ls", "/run/pondpilot") == "flight.sock"
+
+
+def test_a_removed_worker_leaves_no_socket(product: Proxy, sub: str):
+    product.user(sub).value("SELECT 42")
+    folder = [m["Source"] for m in inspect(product.worker_of(sub))["Mounts"] if m["Destination"] == "/run/pondpilot"][0]
+    here = "/run/pondpilot/" + "/".join(folder.split("/")[-2:])
+    assert docker("exec", product.container, "ls", here) == "flight.sock"
+    docker("rm", "-f", product.worker_of(sub))
+    eventually(lambda: command("docker", "exec", product.container, "ls", here, check=False).returncode != 0,
+               "the folder of the socket is gone", 20)
+
+
+def test_without_a_shared_folder_workers_are_reached_over_the_network(engine, network: str, sub: str):
+    # A tmpfs can't be shown to another container.
+    options = ProxyOptions(network, base_config(engine, network), options=("--tmpfs", "/run/pondpilot:uid=1000,gid=1000"))
+    proxy = Proxy(engine, options).wait_ready()
+    assert proxy.log_lines("Docker engine ready")[0]["transport"] == "tcp"
+    assert proxy.user(sub).value("SELECT 42") == 42
+    assert neighbours_answer(engine, network, worker_address(proxy.worker_of(sub), network)) == "refused"
+    proxy.remove()

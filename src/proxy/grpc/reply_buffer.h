@@ -11,7 +11,7 @@ namespace pondpilot::proxy::grpc {
 // back-pressure; a few small ones more may wait, so that what came together goes on together.
 class ReplyBuffer {
  public:
-  static constexpr size_t kLargeMessages = 2;
+  static constexpr size_t kLargeMessages = 4;
   static constexpr size_t kSmallMessages = 8;
   static constexpr size_t kSmallBytes = 64 << 10;  // in all
 
