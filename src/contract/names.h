@@ -31,7 +31,7 @@ inline constexpr char kArrowDetailTrailer[] = "x-arrow-status-detail-bin";
 // Names the call in the logs of both processes.
 inline constexpr char kRequestIdHeader[] = "x-request-id";
 
-// The folder in a worker's container that its proxy can see too, and the worker's socket in it.
+// A folder in a worker's container, read-only, that its proxy can see too, and the worker's socket in it.
 inline constexpr char kSocketFolder[] = "/run/pondpilot";
 inline constexpr char kSocketName[] = "flight.sock";
 
@@ -41,7 +41,9 @@ inline constexpr char kWorkerTokenSha256Env[] = "PONDPILOT_WORKER_TOKEN_SHA256";
 inline constexpr char kWorkerIdEnv[] = "PONDPILOT_WORKER_ID";                     // for log lines, required
 inline constexpr char kMemoryBytesEnv[] = "PONDPILOT_MEMORY_BYTES";  // the container's limit, required
 inline constexpr char kCpuCoresEnv[] = "PONDPILOT_CPU_CORES";        // decimal, required
-// Where to make a socket to listen on instead of a port. A worker that can't make one listens on its port.
+// A Unix socket that gives the first who connects one byte and, as SCM_RIGHTS, the socket that listens there:
+// this is what the worker then accepts on, instead of a port. A worker that is given none listens on its
+// port.
 inline constexpr char kSocketEnv[] = "PONDPILOT_SOCKET";       // absolute path; default none
 inline constexpr char kListenEnv[] = "PONDPILOT_LISTEN";       // host:port, default 0.0.0.0:kWorkerPort
 inline constexpr char kSpillDirEnv[] = "PONDPILOT_SPILL_DIR";  // default /var/lib/pondpilot/spill

@@ -22,8 +22,8 @@
 #include "worker/engine/engine.h"
 #include "worker/engine/reachability.h"
 #include "worker/flight/flight_service.h"
+#include "worker/flight/handed_socket.h"
 #include "worker/flight/server_limits.h"
-#include "worker/flight/unix_socket.h"
 #include "worker/flight/worker_token.h"
 #include "worker/session/statement_runner.h"
 
@@ -39,6 +39,9 @@ constexpr int kExitEnvironment = 3;
 
 // Statements that run when SIGTERM comes may go on for this long.
 constexpr std::chrono::seconds kStopGrace(5);
+
+// The proxy gives the socket as soon as the engine has told it that the worker runs.
+constexpr std::chrono::seconds kSocketWait(10);
 
 struct Settings {
   std::string worker_id;
@@ -149,10 +152,11 @@ int Serve(const Settings& settings, const sigset_t& signals) {
   control::ControlService control(**engine, runner, lease, settings.token_sha256,
                                   [&] { service.StartServing(); });
 
-  const bool on_socket = !settings.socket.empty() && flight::CanMakeSocket(settings.socket);
-  const std::string& listen = on_socket ? settings.socket : settings.listen;
-  auto location = on_socket ? arrow::flight::Location::ForGrpcUnix(settings.socket)
-                            : arrow::flight::Location::Parse("grpc://" + settings.listen);
+  const auto socket =
+      settings.socket.empty() ? nullptr : flight::HandedSocket::Ask(settings.socket, kSocketWait);
+  // Flight must listen somewhere; with a socket that is where nobody but this container itself can come.
+  const std::string listen = socket ? "127.0.0.1:0" : settings.listen;
+  auto location = arrow::flight::Location::Parse("grpc://" + listen);
   if (!location.ok()) {
     std::cerr << "pondpilot-worker: " << contract::kListenEnv << " is \"" << settings.listen
               << "\"; allowed: host:port.\n";
@@ -164,17 +168,20 @@ int Serve(const Settings& settings, const sigset_t& signals) {
     auto* builder = static_cast<grpc::ServerBuilder*>(raw);
     flight::ApplyServerLimits(*builder);
     builder->RegisterService(&control);
+    if (socket) socket->AttachTo(*builder);
   };
-  const auto started = service.Init(options);
-  if (!started.ok() || (on_socket && !flight::OpenSocketToProxy(settings.socket))) {
+  if (const auto started = service.Init(options); !started.ok()) {
     std::cerr << "pondpilot-worker: " << listen << " can't be listened on: " << started.message() << "\n";
     return kExitEnvironment;
   }
   std::thread server([&] { (void)service.Serve(); });
-  Log(Level::kInfo, "Worker ready", {{"worker_id", settings.worker_id}, {"listen", listen}});
+  if (socket) socket->Start();
+  Log(Level::kInfo, "Worker ready",
+      {{"worker_id", settings.worker_id}, {"listen", socket ? settings.socket : listen}});
   const char* reason = AwaitEnd(signals, lease, runner);
   Log(Level::kInfo, "Worker stopping", {{"reason", reason}});
   runner.Drain();
+  if (socket) socket->Stop();
   const auto deadline = std::chrono::system_clock::now() + kStopGrace;
   (void)service.Shutdown(&deadline);
   server.join();

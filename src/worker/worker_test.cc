@@ -6,14 +6,17 @@
 #include <grpcpp/create_channel.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <chrono>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -51,6 +54,36 @@ int FreePort() {
   EXPECT_EQ(::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &length), 0);
   ::close(socket);
   return ntohs(address.sin_port);
+}
+
+// A socket that listens at `path`, as the proxy makes one.
+int Listen(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  EXPECT_LT(path.size(), sizeof(address.sun_path));
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  const int listening = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  EXPECT_EQ(::bind(listening, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  EXPECT_EQ(::listen(listening, 8), 0);
+  return listening;
+}
+
+// Sends a descriptor as the proxy does.
+bool Give(int connection, int descriptor) {
+  char byte = 0;
+  iovec data{&byte, 1};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(int));
+  std::memcpy(CMSG_DATA(header), &descriptor, sizeof(int));
+  return ::sendmsg(connection, &message, MSG_NOSIGNAL) == 1;
 }
 
 class Process {
@@ -146,6 +179,15 @@ class WorkerTest : public testing::Test {
     return reader->ToTable().status();
   }
 
+  static grpc::Status StatusAt(const std::string& target) {
+    const auto stub = proto::Worker::NewStub(grpc::CreateChannel(target, grpc::InsecureChannelCredentials()));
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + seconds(30));
+    context.AddMetadata(contract::kWorkerTokenHeader, kToken);
+    proto::StatusResponse response;
+    return stub->Status(&context, {}, &response);
+  }
+
   const int port_ = FreePort();
   std::string folder_;
 };
@@ -202,38 +244,64 @@ TEST_F(WorkerTest, ServesAndStopsWhenAsked) {
   EXPECT_EQ(worker.ExitCode(seconds(5)), 0) << worker.Output();
 }
 
-TEST_F(WorkerTest, WithASocketNothingListensOnAPort) {
+TEST_F(WorkerTest, ServesTheSocketThatItIsGivenAndNoPort) {
   Environment environment = Sensible();
-  const std::string socket = folder_ + "/" + contract::kSocketName;
-  environment[contract::kSocketEnv] = socket;
+  const std::string path = folder_ + "/" + contract::kSocketName;
+  environment[contract::kSocketEnv] = path;
+  int listening = Listen(path);
   Process worker(environment, Output());
+  pollfd asks{listening, POLLIN, 0};
+  ASSERT_EQ(::poll(&asks, 1, 20'000), 1) << worker.Output();
+  const int connection = ::accept(listening, nullptr, nullptr);
+  EXPECT_TRUE(Give(connection, listening));
+  ::close(connection);
+  ::close(listening);
   ASSERT_TRUE(worker.Says("Worker ready")) << worker.Output();
-  const auto status = [&](const std::string& target) {
-    const auto stub = proto::Worker::NewStub(grpc::CreateChannel(target, grpc::InsecureChannelCredentials()));
-    grpc::ClientContext context;
-    context.set_deadline(std::chrono::system_clock::now() + seconds(30));
-    context.AddMetadata(contract::kWorkerTokenHeader, kToken);
-    proto::StatusResponse response;
-    return stub->Status(&context, {}, &response);
-  };
-  EXPECT_TRUE(status("unix:" + socket).ok()) << status("unix:" + socket).error_message();
-  EXPECT_EQ(status("127.0.0.1:" + std::to_string(port_)).error_code(), grpc::StatusCode::UNAVAILABLE);
-  // Its proxy may be another user.
-  EXPECT_EQ(std::filesystem::status(socket).permissions(), std::filesystem::perms::all);
+  for (int i = 0; i < 2; ++i) {
+    const auto status = StatusAt("unix:" + path);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+  }
+  EXPECT_EQ(StatusAt("127.0.0.1:" + std::to_string(port_)).error_code(), grpc::StatusCode::UNAVAILABLE);
   worker.Terminate();
   EXPECT_EQ(worker.ExitCode(seconds(5)), 0) << worker.Output();
 }
 
-TEST_F(WorkerTest, WhereNoSocketCanBeMadeItListensOnItsPort) {
-  for (const std::string& socket : {folder_ + "/missing/s", folder_ + "/" + std::string(200, 's')}) {
+TEST_F(WorkerTest, WithoutTheSocketItListensOnItsPort) {
+  const int stale = Listen(folder_ + "/stale");
+  ::close(stale);
+  const int mute = Listen(folder_ + "/mute");
+  std::jthread closes([&] {
+    pollfd asks{mute, POLLIN, 0};
+    if (::poll(&asks, 1, 20'000) == 1) ::close(::accept(mute, nullptr, nullptr));
+  });
+  for (const std::string& name :
+       {std::string("missing/s"), std::string(200, 's'), std::string("stale"), std::string("mute")}) {
     Environment environment = Sensible();
-    environment[contract::kSocketEnv] = socket;
+    environment[contract::kSocketEnv] = folder_ + "/" + name;
     Process worker(environment, Output());
-    ASSERT_TRUE(worker.Says("Worker ready")) << worker.Output();
-    ASSERT_NO_FATAL_FAILURE(Assign());
+    ASSERT_TRUE(worker.Says("Worker ready")) << name << worker.Output();
+    EXPECT_TRUE(StatusAt("127.0.0.1:" + std::to_string(port_)).ok()) << name;
     worker.Terminate();
-    EXPECT_EQ(worker.ExitCode(seconds(5)), 0) << worker.Output();
+    EXPECT_EQ(worker.ExitCode(seconds(5)), 0) << name << worker.Output();
   }
+  closes.join();
+  ::close(mute);
+}
+
+TEST_F(WorkerTest, WhatIsNoListeningSocketIsNotTakenForOne) {
+  Environment environment = Sensible();
+  const std::string path = folder_ + "/" + contract::kSocketName;
+  environment[contract::kSocketEnv] = path;
+  const int listening = Listen(path);
+  Process worker(environment, Output());
+  pollfd asks{listening, POLLIN, 0};
+  ASSERT_EQ(::poll(&asks, 1, 20'000), 1) << worker.Output();
+  const int connection = ::accept(listening, nullptr, nullptr);
+  EXPECT_TRUE(Give(connection, connection));
+  ASSERT_TRUE(worker.Says("Worker ready")) << worker.Output();
+  EXPECT_TRUE(StatusAt("127.0.0.1:" + std::to_string(port_)).ok());
+  ::close(connection);
+  ::close(listening);
 }
 
 TEST_F(WorkerTest, AStatementThatDoesNotEndIsStoppedAfterTheGrace) {

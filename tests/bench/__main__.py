@@ -132,8 +132,9 @@ def main() -> None:
         tables = measure(setup, rounds, calls)
         text = "\n".join([
             "# Benchmarks", "",
-            "What `./dev bench` printed. The ways of one table ran in turns, round by round, against workers of the same kind;",
-            "ratios are trustworthy, absolute numbers belong to the machine.", "",
+            "What `./dev bench` printed. The ways of one table ran in turns, round by round, against workers of the same kind:",
+            "the client's and nginx's over the network, the proxy's over its socket ([ADR 5](adr/0005-unix-sockets-to-workers.md)).",
+            "Ratios are trustworthy, absolute numbers belong to the machine.", "",
             *machine(), f"* Command: `./dev bench{' --quick' if asked.quick else ''}`: {rounds} rounds, medians.", "",
             *tables,
         ]).rstrip() + "\n"

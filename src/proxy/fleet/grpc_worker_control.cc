@@ -236,7 +236,7 @@ class GrpcWorkerControl final : public WorkerControl {
     if (stub_) co_return;
     Doors doors{.address = EndpointOf(address_), .socket = socket_};
     const Door door = co_await AwaitListening(std::move(doors), timeout);
-    if (!stub_) Open(door == Door::kSocket ? "unix:" + socket_ : address_);
+    if (!stub_) Open(door == Door::kSocket ? "unix:" + socket_->path() : address_);
   }
 
   void Open(const std::string& target) {
@@ -272,7 +272,7 @@ class GrpcWorkerControl final : public WorkerControl {
   }
 
   const std::string address_;
-  const std::string socket_;
+  const std::shared_ptr<launch::WorkerSocket> socket_;
   const base::Secret token_;
   const std::shared_ptr<const control::AssignRequest> assign_;
   const std::shared_ptr<ControlQueue> queue_;

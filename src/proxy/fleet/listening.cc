@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <boost/asio/cancel_after.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
@@ -11,6 +11,8 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <charconv>
 #include <string_view>
+#include <utility>
+#include <variant>
 
 namespace pondpilot::proxy::fleet {
 namespace {
@@ -23,41 +25,53 @@ constexpr milliseconds kFirstPause(2);
 constexpr milliseconds kLongestPause(50);
 // The first packet to a new container may be lost; the kernel repeats it only after a second.
 constexpr milliseconds kAttempt(250);
-// So long only the socket is tried where there may be one.
+// So long only the socket is waited for where there is one.
 constexpr milliseconds kSocketHead(300);
 
-template <typename Protocol>
-asio::awaitable<bool> Accepts(typename Protocol::endpoint endpoint, milliseconds timeout) {
-  typename Protocol::socket socket(co_await asio::this_coro::executor);
-  boost::system::error_code refused;
-  co_await socket.async_connect(
-      endpoint, asio::cancel_after(timeout, asio::redirect_error(asio::use_awaitable, refused)));
-  co_return !refused;
-}
-
-asio::awaitable<Door> TryUntilListening(Doors doors, milliseconds timeout) {
-  asio::steady_timer timer(co_await asio::this_coro::executor);
-  const auto begin = std::chrono::steady_clock::now();
-  const auto end = begin + timeout;
+asio::awaitable<Door> TryAddress(tcp::endpoint endpoint, milliseconds timeout) {
+  const auto executor = co_await asio::this_coro::executor;
+  asio::steady_timer timer(executor);
+  const auto end = std::chrono::steady_clock::now() + timeout;
   milliseconds pause = kFirstPause;
   while (true) {
-    const auto now = std::chrono::steady_clock::now();
-    const auto left = std::chrono::ceil<milliseconds>(end - now);
+    tcp::socket socket(executor);
+    boost::system::error_code refused;
+    const auto left = std::chrono::ceil<milliseconds>(end - std::chrono::steady_clock::now());
     if (left.count() <= 0) co_return Door::kNone;
-    const milliseconds attempt = std::min(left, kAttempt);
-    if (!doors.socket.empty()) {
-      const bool accepted = co_await Accepts<asio::local::stream_protocol>(doors.socket, attempt);
-      if (accepted) co_return Door::kSocket;
-    }
-    // A worker that can make its socket listens nowhere else.
-    if (doors.address && (doors.socket.empty() || now - begin >= kSocketHead)) {
-      const bool accepted = co_await Accepts<tcp>(*doors.address, attempt);
-      if (accepted) co_return Door::kAddress;
-    }
+    co_await socket.async_connect(
+        endpoint,
+        asio::cancel_after(std::min(left, kAttempt), asio::redirect_error(asio::use_awaitable, refused)));
+    if (!refused) co_return Door::kAddress;
     timer.expires_after(std::min(left, pause));
     co_await timer.async_wait(asio::use_awaitable);
     pause = std::min(pause * 3 / 2 + milliseconds(1), kLongestPause);
   }
+}
+
+// The address comes second: a worker that takes its socket listens nowhere else.
+asio::awaitable<Door> TryAddressLater(tcp::endpoint endpoint, milliseconds timeout) {
+  asio::steady_timer timer(co_await asio::this_coro::executor, std::min(timeout, kSocketHead));
+  co_await timer.async_wait(asio::use_awaitable);
+  co_return co_await TryAddress(std::move(endpoint), timeout - std::min(timeout, kSocketHead));
+}
+
+asio::awaitable<Door> TrySocket(std::shared_ptr<launch::WorkerSocket> socket, milliseconds timeout) {
+  const auto end = std::chrono::steady_clock::now() + timeout;
+  if (co_await socket->HandOver(timeout)) co_return Door::kSocket;
+  // Not usable: the address is waited for as long as it takes.
+  asio::steady_timer timer(co_await asio::this_coro::executor, end);
+  co_await timer.async_wait(asio::use_awaitable);
+  co_return Door::kNone;
+}
+
+asio::awaitable<Door> Try(Doors doors, milliseconds timeout) {
+  using namespace asio::experimental::awaitable_operators;
+  if (!doors.socket && !doors.address) co_return Door::kNone;
+  if (!doors.socket) co_return co_await TryAddress(*doors.address, timeout);
+  if (!doors.address) co_return co_await TrySocket(std::move(doors.socket), timeout);
+  auto first = TrySocket(std::move(doors.socket), timeout) || TryAddressLater(*doors.address, timeout);
+  const std::variant<Door, Door> found = co_await std::move(first);
+  co_return found.index() == 0 ? std::get<0>(found) : std::get<1>(found);
 }
 
 }  // namespace
@@ -91,8 +105,7 @@ std::optional<tcp::endpoint> EndpointOf(const std::string& target) {
 asio::awaitable<Door> AwaitListening(Doors doors, milliseconds timeout) {
   // An attempt and the timer that ends it must not complete at once on two threads.
   const auto strand = asio::make_strand(co_await asio::this_coro::executor);
-  co_return co_await asio::co_spawn(strand, TryUntilListening(std::move(doors), timeout),
-                                    asio::use_awaitable);
+  co_return co_await asio::co_spawn(strand, Try(std::move(doors), timeout), asio::use_awaitable);
 }
 
 }  // namespace pondpilot::proxy::fleet

@@ -38,12 +38,19 @@ class AwaitListeningTest : public ::testing::Test {
   }
   ~AwaitListeningTest() override { std::filesystem::remove_all(folder_); }
 
+  std::shared_ptr<launch::WorkerSocket> Socket() const {
+    auto socket = launch::WorkerSocket::Listen(folder_ + "/s");
+    EXPECT_TRUE(socket);
+    return socket ? *socket : nullptr;
+  }
+
   std::future<Door> Begin(Doors doors, milliseconds timeout) {
     return asio::co_spawn(context_, AwaitListening(std::move(doors), timeout), asio::use_future);
   }
 
   // Of what has begun; nullopt when it does not end.
   std::optional<Door> Outcome(std::future<Door>& done) {
+    context_.restart();
     context_.run_for(seconds(10));
     if (done.wait_for(seconds(0)) != std::future_status::ready) return std::nullopt;
     return done.get();
@@ -55,7 +62,7 @@ class AwaitListeningTest : public ::testing::Test {
 };
 
 TEST_F(AwaitListeningTest, EndsSoonAfterSomebodyListens) {
-  auto done = Begin({acceptor_.local_endpoint(), ""}, seconds(60));
+  auto done = Begin({acceptor_.local_endpoint(), nullptr}, seconds(60));
   context_.run_for(milliseconds(100));
   EXPECT_EQ(done.wait_for(seconds(0)), std::future_status::timeout);
   acceptor_.listen();
@@ -63,20 +70,30 @@ TEST_F(AwaitListeningTest, EndsSoonAfterSomebodyListens) {
 }
 
 TEST_F(AwaitListeningTest, EndsAtItsTimeout) {
-  auto done = Begin({acceptor_.local_endpoint(), folder_ + "/missing"}, milliseconds(50));
+  auto done = Begin({acceptor_.local_endpoint(), Socket()}, milliseconds(50));
   EXPECT_EQ(Outcome(done), Door::kNone);
 }
 
-TEST_F(AwaitListeningTest, ASocketIsFound) {
-  auto done = Begin({acceptor_.local_endpoint(), folder_ + "/s"}, seconds(60));
+TEST_F(AwaitListeningTest, AWorkerThatTakesItsSocketIsFound) {
+  auto done = Begin({acceptor_.local_endpoint(), Socket()}, seconds(60));
   context_.run_for(milliseconds(20));
-  const asio::local::stream_protocol::acceptor listening(context_, folder_ + "/s");
+  asio::local::stream_protocol::socket worker(context_);
+  worker.connect(folder_ + "/s");
   EXPECT_EQ(Outcome(done), Door::kSocket);
 }
 
-TEST_F(AwaitListeningTest, AWorkerThatMadeNoSocketIsFoundAtItsAddress) {
+TEST_F(AwaitListeningTest, ASocketAloneWillDo) {
+  auto done = Begin({std::nullopt, Socket()}, seconds(60));
+  asio::local::stream_protocol::socket worker(context_);
+  worker.connect(folder_ + "/s");
+  EXPECT_EQ(Outcome(done), Door::kSocket);
+  auto nowhere = Begin({}, seconds(60));
+  EXPECT_EQ(Outcome(nowhere), Door::kNone);
+}
+
+TEST_F(AwaitListeningTest, AWorkerThatTakesNoSocketIsFoundAtItsAddress) {
   acceptor_.listen();
-  auto done = Begin({acceptor_.local_endpoint(), folder_ + "/missing"}, seconds(60));
+  auto done = Begin({acceptor_.local_endpoint(), Socket()}, seconds(60));
   EXPECT_EQ(Outcome(done), Door::kAddress);
 }
 

@@ -3,11 +3,13 @@
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/error.h"
+#include "proxy/launch/worker_socket.h"
 
 namespace pondpilot::proxy::launch {
 
@@ -27,8 +29,8 @@ struct LaunchedWorker {
   std::string worker_id;
   std::string handle;   // the launcher's own name for it: the container's id
   std::string address;  // gRPC target, for example "ipv4:172.20.0.5:9090"
-  // Where it makes a Unix socket instead of listening at `address`, if it can; empty: it was not asked to.
-  std::string socket = {};
+  // It asks for this socket and then does not listen at `address`; null: it was not given one.
+  std::shared_ptr<WorkerSocket> socket = nullptr;
 };
 
 // How a worker ended.

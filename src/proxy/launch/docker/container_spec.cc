@@ -37,8 +37,8 @@ json::value ContainerSpec(const WorkerSpec& worker, const std::string& image, co
   json::array mounts;
   mounts.push_back(json::object{{"Type", "volume"}, {"Target", kSpillDir}});
   for (const FileMount& file : files) {
-    mounts.push_back(json::object{
-        {"Type", "bind"}, {"Source", file.source}, {"Target", file.target}, {"ReadOnly", file.read_only}});
+    mounts.push_back(
+        json::object{{"Type", "bind"}, {"Source", file.source}, {"Target", file.target}, {"ReadOnly", true}});
   }
 
   const json::object host{

@@ -15,7 +15,7 @@ inline constexpr char kWorkerIdLabel[] = "pondpilot.worker-id";
 inline constexpr char kUserDigestLabel[] = "pondpilot.user-digest";
 
 // The body of POST /containers/create for a worker. This is where a worker's confinement is written down.
-// `has_socket`: one of the mounts is the folder in which it is to make its socket.
+// `has_socket`: one of the mounts is the folder with its socket.
 boost::json::value ContainerSpec(const WorkerSpec& worker, const std::string& image,
                                  const std::string& network, const std::string& instance,
                                  const std::vector<FileMount>& files, bool has_socket);

@@ -262,22 +262,8 @@ asio::awaitable<base::Result<LaunchedWorker>> DockerLauncher::Launch(WorkerSpec 
 
 asio::awaitable<base::Result<LaunchedWorker>> DockerLauncher::CreateAndStart(WorkerSpec spec,
                                                                              std::string name) {
-  bool with_socket = UsesSockets();
-  auto created = co_await Create(spec, name, with_socket);
-  if (with_socket && created && created->status == 400) {
-    // An engine in a virtual machine, say, that takes the folder for one of another machine.
-    const std::string reason = EngineError("mount the sockets' folder", *created).message;
-    created = co_await Create(spec, name, false);
-    with_socket = false;
-    if (created && created->status == 201) {
-      {
-        const std::scoped_lock lock(socket_state_->mutex);
-        socket_state_->refused = true;
-      }
-      telemetry::Log(telemetry::Level::kWarn, "Workers are reached over the network, not over sockets",
-                     {{"reason", reason}});
-    }
-  }
+  std::shared_ptr<WorkerSocket> socket;
+  const auto created = co_await Create(spec, std::move(name), socket);
   if (!created) co_return std::unexpected(created.error());
   if (created->status != 201) co_return std::unexpected(EngineError("create a worker's container", *created));
   const std::string id = StringAt(created->body, "/Id");
@@ -297,7 +283,7 @@ asio::awaitable<base::Result<LaunchedWorker>> DockerLauncher::CreateAndStart(Wor
                                                       network_ + "; its state is " +
                                                       StringAt(inspected->body, "/State/Status") + ".");
   }
-  if (with_socket) {
+  if (socket) {
     const std::scoped_lock lock(socket_state_->mutex);
     socket_state_->users[id] = spec.worker_id;
   }
@@ -305,20 +291,35 @@ asio::awaitable<base::Result<LaunchedWorker>> DockerLauncher::CreateAndStart(Wor
                            .handle = id,
                            .address = (ipv4.empty() ? "ipv6:[" + ipv6 + "]:" : "ipv4:" + ipv4 + ":") +
                                       std::to_string(contract::kWorkerPort),
-                           .socket = with_socket ? sockets_->SocketOf(spec.worker_id) : ""};
+                           .socket = std::move(socket)};
 }
 
 asio::awaitable<base::Result<EngineReply>> DockerLauncher::Create(const WorkerSpec& spec, std::string name,
-                                                                  bool with_socket) {
+                                                                  std::shared_ptr<WorkerSocket>& socket) {
+  const std::string path = "/containers/create?name=" + name;
   auto mounts = MountsFor(spec.sqlite_paths, self_, facts_);
-  if (with_socket) {
+  if (UsesSockets()) {
     auto folder = sockets_->Make(spec.worker_id);
-    if (!folder) co_return std::unexpected(std::move(folder.error()));
-    mounts.push_back(std::move(*folder));
+    if (folder) {
+      auto with_folder = mounts;
+      with_folder.push_back(std::move(folder->mount));
+      auto body = ContainerSpec(spec, options_.image, network_, instance_, with_folder, true);
+      auto created = co_await engine_.Post(path, std::move(body), kSlow);
+      if (!created || created->status != 400) {
+        socket = std::move(folder->socket);
+        co_return created;
+      }
+      // An engine in a virtual machine, say, that takes the folder for one of another machine.
+      sockets_->Remove(spec.worker_id);
+      RefuseSockets(EngineError("mount the sockets' folder", *created));
+    } else {
+      // The network will do for this one.
+      telemetry::Log(telemetry::Level::kWarn, "A worker is reached over the network, not over a socket",
+                     {{"error", folder.error().message + " " + folder.error().detail}});
+    }
   }
-  co_return co_await engine_.Post(
-      "/containers/create?name=" + name,
-      ContainerSpec(spec, options_.image, network_, instance_, mounts, with_socket), kSlow);
+  auto body = ContainerSpec(spec, options_.image, network_, instance_, mounts, false);
+  co_return co_await engine_.Post(path, std::move(body), kSlow);
 }
 
 asio::awaitable<base::Result<void>> DockerLauncher::Stop(std::string handle, milliseconds grace) {
@@ -339,6 +340,15 @@ bool DockerLauncher::UsesSockets() const {
   if (!sockets_) return false;
   const std::scoped_lock lock(socket_state_->mutex);
   return !socket_state_->refused;
+}
+
+void DockerLauncher::RefuseSockets(const base::Error& reason) {
+  {
+    const std::scoped_lock lock(socket_state_->mutex);
+    if (std::exchange(socket_state_->refused, true)) return;
+  }
+  telemetry::Log(telemetry::Level::kWarn, "Workers are reached over the network, not over sockets",
+                 {{"error", reason.message}});
 }
 
 void DockerLauncher::RemoveSocket(const std::string& handle) {

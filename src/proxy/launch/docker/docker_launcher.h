@@ -21,7 +21,8 @@ struct DockerOptions {
   std::string network = "bridge";
   // Sets apart the workers of several proxies on one engine; empty: derived from the proxy's own container.
   std::string instance;
-  // Where workers' sockets are made; empty or not usable: workers are reached by their network address.
+  // A folder in which workers' sockets are made; empty or not usable: workers are reached by their network
+  // address.
   std::string socket_folder;
   // Sets apart proxies that run on one host without a container of their own: their ports, say. The same
   // after a restart.
@@ -57,9 +58,10 @@ class DockerLauncher final : public Launcher {
   boost::asio::awaitable<void> RemoveEach(std::shared_ptr<std::vector<std::string>> ids);
   boost::asio::awaitable<base::Result<LaunchedWorker>> CreateAndStart(WorkerSpec spec, std::string name);
   boost::asio::awaitable<base::Result<EngineReply>> Create(const WorkerSpec& spec, std::string name,
-                                                           bool with_socket);
+                                                           std::shared_ptr<WorkerSocket>& socket);
   boost::asio::awaitable<base::Result<void>> Remove(std::string container);
   bool UsesSockets() const;
+  void RefuseSockets(const base::Error& reason);
   void RemoveSocket(const std::string& handle);
   std::string InstanceName() const;
 

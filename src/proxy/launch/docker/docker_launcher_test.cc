@@ -184,23 +184,24 @@ class SocketTest : public DockerLauncherTest {
   }
 
   static std::filesystem::path FolderOf(const LaunchedWorker& worker) {
-    return std::filesystem::path(worker.socket).parent_path();
+    return std::filesystem::path(worker.socket->path()).parent_path();
   }
 
   std::string folder_;
 };
 
-TEST_F(SocketTest, AWorkerIsShownItsFolderAndToldToMakeASocketThere) {
+TEST_F(SocketTest, AWorkerIsShownItsFolderAndToldOfItsSocket) {
   auto launcher = Prepared();
   EXPECT_STREQ(launcher.transport(), "unix");
   const auto worker = Await(launcher.Launch(Spec()));
   ASSERT_TRUE(worker) << worker.error().message;
-  EXPECT_TRUE(worker->socket.starts_with(folder_)) << worker->socket;
-  EXPECT_TRUE(std::filesystem::is_directory(FolderOf(*worker)));
+  ASSERT_TRUE(worker->socket);
+  EXPECT_TRUE(worker->socket->path().starts_with(folder_)) << worker->socket->path();
+  EXPECT_TRUE(std::filesystem::is_socket(worker->socket->path()));
   const json::value body = json::parse(engine_.BodyOf("POST /v1.41/containers/create"));
   EXPECT_EQ(json::serialize(body.at("HostConfig").at("Mounts").at(1)),
             R"({"Type":"bind","Source":")" + FolderOf(*worker).string() +
-                R"(","Target":"/run/pondpilot","ReadOnly":false})");
+                R"(","Target":"/run/pondpilot","ReadOnly":true})");
   EXPECT_THAT(json::serialize(body.at("Env")), HasSubstr("PONDPILOT_SOCKET=/run/pondpilot/flight.sock"));
   EXPECT_TRUE(Await(launcher.Stop(worker->handle, seconds(0))));
   EXPECT_FALSE(std::filesystem::exists(FolderOf(*worker)));
@@ -211,7 +212,7 @@ TEST_F(SocketTest, AFailedLaunchLeavesNoFolder) {
   engine_.On("DELETE /v1.41/containers/pondpilot-worker-" + kWorkerId + "?force=true&v=true", {{204}});
   auto launcher = Prepared();
   ASSERT_FALSE(Await(launcher.Launch(Spec())));
-  EXPECT_NE(engine_.Count("POST /v1.41/containers/create"), 0u);
+  EXPECT_THAT(engine_.BodyOf("POST /v1.41/containers/create"), HasSubstr(folder_));
   for (const auto& instance : std::filesystem::directory_iterator(folder_)) {
     EXPECT_TRUE(std::filesystem::is_empty(instance.path())) << instance.path();
   }
@@ -226,11 +227,24 @@ TEST_F(SocketTest, AnEngineThatCannotShowTheFolderGetsWorkersWithoutSockets) {
   for (int i = 0; i < 2; ++i) {
     const auto worker = Await(launcher.Launch(Spec()));
     ASSERT_TRUE(worker) << worker.error().message;
-    EXPECT_EQ(worker->socket, "");
+    EXPECT_FALSE(worker->socket);
     EXPECT_EQ(worker->address, "ipv4:172.17.0.9:9090");
   }
   EXPECT_EQ(engine_.Count("POST /v1.41/containers/create"), 3u) << "the second launch tries no more";
   EXPECT_THAT(engine_.BodyOf("POST /v1.41/containers/create"), Not(HasSubstr("PONDPILOT_SOCKET")));
+  for (const auto& instance : std::filesystem::directory_iterator(folder_)) {
+    EXPECT_TRUE(std::filesystem::is_empty(instance.path())) << instance.path();
+  }
+}
+
+TEST_F(SocketTest, AFolderThatCannotBeMadeCostsOneWorkerItsSocket) {
+  auto launcher = Prepared();
+  const auto first = Await(launcher.Launch(Spec()));
+  ASSERT_TRUE(first && first->socket);
+  // The same worker's once more: its socket is there already.
+  const auto again = Await(launcher.Launch(Spec()));
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_FALSE(again->socket);
 }
 
 TEST_F(DockerLauncherTest, AMissingImageIsPulled) {

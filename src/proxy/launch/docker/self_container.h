@@ -47,11 +47,10 @@ boost::asio::awaitable<base::Result<std::optional<SelfContainer>>> FindSelf(cons
 // mount covers it.
 std::optional<std::string> HostPath(const std::string& path, const std::vector<SelfMount>& mounts);
 
-// A bind mount of one file or folder.
+// A bind mount of one file or folder, read-only.
 struct FileMount {
   std::string source;  // on the engine's host
   std::string target;  // in the worker
-  bool read_only = true;
 
   bool operator==(const FileMount&) const = default;
 };

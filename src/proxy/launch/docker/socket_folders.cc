@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <system_error>
+#include <utility>
 
 #include "base/secret.h"
 #include "contract/names.h"
@@ -20,11 +21,27 @@ constexpr size_t kWorkerIdDigits = 16;
 // The longest path that a socket may have.
 constexpr size_t kMaxSocketPath = sizeof(sockaddr_un::sun_path) - 1;
 
+// The folder of folders is the proxy's alone; a worker may run as another user and must find its socket.
+constexpr auto kOwnFolder = fs::perms::owner_all;
+constexpr auto kWorkersFolder = fs::perms::owner_all | fs::perms::group_exec | fs::perms::others_exec |
+                                fs::perms::group_read | fs::perms::others_read;
+
 bool MakeFolder(const fs::path& path, fs::perms permissions) {
   std::error_code error;
   fs::create_directory(path, error);
   if (!error) fs::permissions(path, permissions, error);
   return !error;
+}
+
+// Nothing but the socket can be in it.
+void RemoveFolder(const fs::path& folder) {
+  std::error_code error;
+  fs::remove(folder / contract::kSocketName, error);
+  if (!error) fs::remove(folder, error);
+  if (error) {
+    telemetry::Log(telemetry::Level::kWarn, "The folder of a worker's socket can't be removed",
+                   {{"folder", folder.string()}, {"error", error.message()}});
+  }
 }
 
 }  // namespace
@@ -39,33 +56,27 @@ std::optional<SocketFolders> SocketFolders::Open(const fs::path& root, const std
   if ((here / std::string(kWorkerIdDigits, '0') / contract::kSocketName).string().size() > kMaxSocketPath) {
     return std::nullopt;
   }
+  if (!MakeFolder(here, kOwnFolder)) return std::nullopt;
   std::error_code error;
-  fs::remove_all(here, error);
-  // Nobody else on the host may look for a way into a worker's folder.
-  if (!MakeFolder(here, fs::perms::owner_all)) return std::nullopt;
+  for (const auto& left : fs::directory_iterator(here, error)) RemoveFolder(left.path());
+  if (error) return std::nullopt;
   return SocketFolders(here, *on_host + "/" + name);
 }
 
-base::Result<FileMount> SocketFolders::Make(const std::string& worker_id) const {
-  // The worker may run as another user than the proxy.
-  if (!MakeFolder(here_ / worker_id, fs::perms::all)) {
+base::Result<SocketFolders::Folder> SocketFolders::Make(const std::string& worker_id) const {
+  const fs::path folder = here_ / worker_id;
+  if (!MakeFolder(folder, kWorkersFolder)) {
     return base::Fail(base::ErrorCode::kUnavailable, "A folder for a worker's socket can't be made in " +
                                                          here_.string() + ". Look whether the disk is full.");
   }
-  return FileMount{on_host_ + "/" + worker_id, contract::kSocketFolder, false};
-}
-
-std::string SocketFolders::SocketOf(const std::string& worker_id) const {
-  return (here_ / worker_id / contract::kSocketName).string();
-}
-
-void SocketFolders::Remove(const std::string& worker_id) const {
-  std::error_code error;
-  fs::remove_all(here_ / worker_id, error);
-  if (error) {
-    telemetry::Log(telemetry::Level::kWarn, "The folder of a worker's socket can't be removed",
-                   {{"folder", (here_ / worker_id).string()}, {"error", error.message()}});
+  auto socket = WorkerSocket::Listen((folder / contract::kSocketName).string());
+  if (!socket) {
+    RemoveFolder(folder);
+    return std::unexpected(std::move(socket.error()));
   }
+  return Folder{.mount = {on_host_ + "/" + worker_id, contract::kSocketFolder}, .socket = std::move(*socket)};
 }
+
+void SocketFolders::Remove(const std::string& worker_id) const { RemoveFolder(here_ / worker_id); }
 
 }  // namespace pondpilot::proxy::launch::docker

@@ -1,16 +1,18 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "base/error.h"
 #include "proxy/launch/docker/self_container.h"
+#include "proxy/launch/worker_socket.h"
 
 namespace pondpilot::proxy::launch::docker {
 
-// A folder for each worker that the proxy and this worker alone can see; the worker makes its socket in it.
-// Bytes over a Unix socket cost about a quarter less processor time than over Docker's bridge.
+// A folder for each worker with the socket over which the proxy reaches it. The worker sees this folder
+// alone, and read-only: nothing that a user could do in a worker leaves anything there.
 //
 // All are under one folder of the proxy's, which the engine's host can see too: a volume of the proxy's
 // container, or a folder of the host where the proxy has no container.
@@ -22,11 +24,13 @@ class SocketFolders {
   static std::optional<SocketFolders> Open(const std::filesystem::path& root, const std::string& instance,
                                            const std::optional<SelfContainer>& self);
 
-  // Makes the folder of one worker. The mount shows it to the worker at contract::kSocketFolder.
-  base::Result<FileMount> Make(const std::string& worker_id) const;
-  // Where the worker's socket will be, as the proxy sees it.
-  std::string SocketOf(const std::string& worker_id) const;
-  // Whatever the worker has put there goes with it. A folder that is gone is success.
+  struct Folder {
+    FileMount mount;  // shows it to the worker at contract::kSocketFolder
+    std::shared_ptr<WorkerSocket> socket;
+  };
+  // Makes the folder of one worker.
+  base::Result<Folder> Make(const std::string& worker_id) const;
+  // A folder that is gone is success.
   void Remove(const std::string& worker_id) const;
 
  private:

@@ -5,15 +5,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <fstream>
-
 #include "contract/names.h"
 
 namespace pondpilot::proxy::launch::docker {
 namespace {
 
 namespace fs = std::filesystem;
-using ::testing::EndsWith;
 using ::testing::StartsWith;
 
 const std::string kWorkerId = "0123456789abcdef";
@@ -44,29 +41,31 @@ class SocketFoldersTest : public ::testing::Test {
   fs::path root_;
 };
 
-TEST_F(SocketFoldersTest, EachWorkerHasAFolderThatNobodyElseReaches) {
+TEST_F(SocketFoldersTest, EachWorkerHasAFolderWithItsSocket) {
   const auto folders = SocketFolders::Open(root_, "shop", std::nullopt);
   ASSERT_TRUE(folders);
-  const auto mount = folders->Make(kWorkerId);
-  ASSERT_TRUE(mount) << mount.error().message;
-  EXPECT_EQ(mount->target, contract::kSocketFolder);
-  EXPECT_FALSE(mount->read_only);
-  EXPECT_THAT(mount->source, EndsWith("/" + kWorkerId));
+  const auto made = folders->Make(kWorkerId);
+  ASSERT_TRUE(made) << made.error().message;
+  const fs::path folder = made->mount.source;
+  EXPECT_EQ(made->mount.target, contract::kSocketFolder);
+  EXPECT_EQ(folder.filename(), kWorkerId);
   // Outside a container the engine sees what the proxy sees.
-  EXPECT_EQ(folders->SocketOf(kWorkerId), mount->source + "/" + contract::kSocketName);
-  EXPECT_EQ(ModeOf(mount->source), 0777u);
-  EXPECT_EQ(ModeOf(fs::path(mount->source).parent_path()), 0700u);
+  EXPECT_EQ(made->socket->path(), (folder / contract::kSocketName).string());
+  EXPECT_TRUE(fs::is_socket(made->socket->path()));
+  EXPECT_EQ(ModeOf(folder), 0755u) << "others may look for the socket, but not write";
+  EXPECT_EQ(ModeOf(folder.parent_path()), 0700u);
+  EXPECT_FALSE(folders->Make(kWorkerId)) << "there already";
 }
 
 TEST_F(SocketFoldersTest, TheEngineIsToldWhereTheProxysVolumeIs) {
   const auto folders = SocketFolders::Open(root_, "shop", Self(root_));
   ASSERT_TRUE(folders);
-  const auto mount = folders->Make(kWorkerId);
-  ASSERT_TRUE(mount);
-  EXPECT_THAT(mount->source, StartsWith("/volumes/v/"));
-  EXPECT_THAT(folders->SocketOf(kWorkerId), StartsWith(root_.string() + "/"));
-  EXPECT_EQ(mount->source.substr(std::string("/volumes/v").size()) + "/" + contract::kSocketName,
-            folders->SocketOf(kWorkerId).substr(root_.string().size()));
+  const auto made = folders->Make(kWorkerId);
+  ASSERT_TRUE(made);
+  EXPECT_THAT(made->mount.source, StartsWith("/volumes/v/"));
+  EXPECT_THAT(made->socket->path(), StartsWith(root_.string() + "/"));
+  EXPECT_EQ(made->mount.source.substr(std::string("/volumes/v").size()) + "/" + contract::kSocketName,
+            made->socket->path().substr(root_.string().size()));
 }
 
 TEST_F(SocketFoldersTest, WithoutAFolderThatBothSeeThereAreNone) {
@@ -83,32 +82,28 @@ TEST_F(SocketFoldersTest, WithoutAFolderThatBothSeeThereAreNone) {
   }
 }
 
-TEST_F(SocketFoldersTest, WhatAWorkerLeftIsRemovedWithItsFolderAndNothingElse) {
+TEST_F(SocketFoldersTest, AFolderGoesAloneAndMayBeGone) {
   const auto folders = SocketFolders::Open(root_, "shop", std::nullopt);
   ASSERT_TRUE(folders);
-  const auto mount = folders->Make(kWorkerId);
+  const auto one = folders->Make(kWorkerId);
   const auto other = folders->Make("fedcba9876543210");
-  ASSERT_TRUE(mount && other);
-  std::ofstream(root_ / "precious") << "x";
-  // A hostile worker's link must not lead the removal out of the folder.
-  fs::create_directory_symlink(root_, mount->source + "/out");
-  std::ofstream(mount->source + "/file") << "x";
+  ASSERT_TRUE(one && other);
   folders->Remove(kWorkerId);
   folders->Remove(kWorkerId);
-  EXPECT_FALSE(fs::exists(mount->source));
-  EXPECT_TRUE(fs::exists(other->source));
-  EXPECT_TRUE(fs::exists(root_ / "precious"));
+  EXPECT_FALSE(fs::exists(one->mount.source));
+  EXPECT_TRUE(fs::exists(other->socket->path()));
 }
 
 TEST_F(SocketFoldersTest, AnEarlierRunsFoldersAreRemovedButNotAnotherProxys) {
   const auto first = SocketFolders::Open(root_, "shop", std::nullopt);
   const auto other = SocketFolders::Open(root_, "other", std::nullopt);
   ASSERT_TRUE(first && other);
-  ASSERT_TRUE(first->Make(kWorkerId) && other->Make(kWorkerId));
-  const auto again = SocketFolders::Open(root_, "shop", std::nullopt);
-  ASSERT_TRUE(again);
-  EXPECT_FALSE(fs::exists(fs::path(again->SocketOf(kWorkerId)).parent_path()));
-  EXPECT_TRUE(fs::exists(fs::path(other->SocketOf(kWorkerId)).parent_path()));
+  const auto left = first->Make(kWorkerId);
+  const auto kept = other->Make(kWorkerId);
+  ASSERT_TRUE(left && kept);
+  ASSERT_TRUE(SocketFolders::Open(root_, "shop", std::nullopt));
+  EXPECT_FALSE(fs::exists(left->mount.source));
+  EXPECT_TRUE(fs::exists(kept->socket->path()));
 }
 
 }  // namespace

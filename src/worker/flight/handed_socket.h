@@ -1,0 +1,40 @@
+#pragma once
+
+#include <grpcpp/server_builder.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+
+namespace pondpilot::worker::flight {
+
+// The listening socket that a worker is given by its proxy (contract::kSocketEnv), and the thread that
+// accepts on it.
+class HandedSocket {
+ public:
+  // nullptr when nobody answers at `path` or gives a listening socket within `timeout`.
+  static std::unique_ptr<HandedSocket> Ask(const std::string& path, std::chrono::milliseconds timeout);
+  ~HandedSocket();
+  HandedSocket(const HandedSocket&) = delete;
+  HandedSocket& operator=(const HandedSocket&) = delete;
+
+  // While the server is being built: it will serve this socket's connections.
+  void AttachTo(grpc::ServerBuilder& builder);
+  // When the server has been built.
+  void Start();
+  // Before the server ends: nothing is accepted any more. Idempotent.
+  void Stop();
+
+ private:
+  explicit HandedSocket(int listening) : listening_(listening) {}
+  void Accept();
+
+  const int listening_;
+  int stop_ = -1;  // an eventfd
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> server_;
+  std::thread thread_;
+};
+
+}  // namespace pondpilot::worker::flight
