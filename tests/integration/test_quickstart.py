@@ -115,7 +115,7 @@ class QuickStart:
         return command("docker", "compose", "logs", "--no-color", "proxy", cwd=self.folder, check=False).stdout
 
     def close(self) -> None:
-        command("docker", "compose", "down", "--timeout", "20", cwd=self.folder, check=False, seconds=120)
+        command("docker", "compose", "down", "--volumes", "--timeout", "20", cwd=self.folder, check=False, seconds=120)
         left = workers_on(self.network, running_only=False)
         for container in docker("ps", "-aq", "--filter", f"network={self.network}").split():
             self.engine.remove(container)

@@ -210,7 +210,7 @@ def test_a_removed_worker_leaves_no_socket(product: Proxy, sub: str):
     folder = [m["Source"] for m in inspect(product.worker_of(sub))["Mounts"] if m["Destination"] == "/run/pondpilot"][0]
     here = "/run/pondpilot/" + "/".join(folder.split("/")[-2:])
     assert docker("exec", product.container, "ls", here) == "flight.sock"
-    docker("rm", "-f", product.worker_of(sub))
+    docker("rm", "-f", "-v", product.worker_of(sub))
     eventually(lambda: here.split("/")[-1] not in docker("exec", product.container, "ls", here.rsplit("/", 1)[0]),
                "the folder of the socket is gone", 20)
 

@@ -218,5 +218,5 @@ stack_down() {
     say "Nothing was started from here."
     return
   fi
-  step 120 "Stopping the proxy and its workers" compose down --remove-orphans --timeout 30
+  step 120 "Stopping the proxy and its workers" compose down --volumes --remove-orphans --timeout 30
 }
