@@ -50,6 +50,10 @@ struct Config {
     uint64_t memory_limit_bytes = 512ull << 20;
     double cpu_limit = 0.5;
     uint32_t max_per_host = 100;
+    // Ours. How long a new user waits at the cap for another's worker to give way.
+    std::chrono::milliseconds queue_timeout = std::chrono::seconds(10);
+    // Ours. Workers kept ready for users to come.
+    uint32_t warm = 1;
     std::string network = "bridge";
     // Ours. Flight calls of one user that may be open at the same time.
     uint32_t max_calls_per_user = 100;

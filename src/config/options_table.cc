@@ -68,9 +68,27 @@ constinit const Option kOptions[] = {
      .default_text = "100",
      .range = Range{1, 10'000},
      .example = "100",
+     .description = "Most workers that live at the same time. When they all work, a new user waits for "
+                    "`containers.queue_timeout`."},
+    {.key = "containers.queue_timeout",
+     .env = "CONTAINER_QUEUE_TIMEOUT",
+     .field = +[](Config& c) -> auto& { return c.containers.queue_timeout; },
+     .default_text = "10s",
+     .range = Range{0, 10 * kMinute},
+     .bare_env_milliseconds = true,
+     .example = "10s",
+     .description = "How long a new user waits, first come first served, while `containers.max_per_host` "
+                    "workers all work. "
+                    "Then the call is refused with RESOURCE_EXHAUSTED and says when to try again."},
+    {.key = "containers.warm",
+     .env = "CONTAINER_WARM",
+     .field = +[](Config& c) -> auto& { return c.containers.warm; },
+     .default_text = "1",
+     .range = Range{0, 1'000},
+     .example = "5",
      .description =
-         "Most workers that live at the same time. When they all work, a new user gets an error that says "
-         "when to try again."},
+         "Workers that are kept ready for users to come, who then start in milliseconds. They count towards "
+         "`containers.max_per_host` and know no database until they are somebody's."},
     {.key = "containers.max_calls_per_user",
      .env = "CONTAINER_MAX_CALLS_PER_USER",
      .field = +[](Config& c) -> auto& { return c.containers.max_calls_per_user; },

@@ -5,7 +5,7 @@
 // Names that the proxy and the worker must agree on, besides control.proto.
 namespace pondpilot::contract {
 
-inline constexpr uint32_t kContractVersion = 1;
+inline constexpr uint32_t kContractVersion = 2;
 
 // The port a worker listens on inside its container.
 inline constexpr uint16_t kWorkerPort = 9090;
@@ -48,7 +48,7 @@ inline constexpr char kSocketEnv[] = "PONDPILOT_SOCKET";       // absolute path;
 inline constexpr char kListenEnv[] = "PONDPILOT_LISTEN";       // host:port, default 0.0.0.0:kWorkerPort
 inline constexpr char kSpillDirEnv[] = "PONDPILOT_SPILL_DIR";  // default /var/lib/pondpilot/spill
 
-// A worker that isn't assigned within this many seconds ends itself, unless it is told to wait (warm pools).
+// A worker that is neither assigned nor asked for its status within this many seconds ends itself.
 inline constexpr int kUnassignedSeconds = 60;
 
 }  // namespace pondpilot::contract

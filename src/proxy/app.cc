@@ -86,16 +86,21 @@ fleet::FleetOptions FleetOptionsFor(const config::Config& config) {
   fleet::FleetOptions options;
   options.idle_timeout = config.containers.idle_timeout;
   options.start_timeout = config.containers.start_timeout;
+  options.queue_timeout = config.containers.queue_timeout;
   options.max_workers = config.containers.max_per_host;
+  options.warm_workers = config.containers.warm;
   options.max_calls_per_user = config.containers.max_calls_per_user;
   options.memory_limit_bytes = config.containers.memory_limit_bytes;
   options.cpu_limit = config.containers.cpu_limit;
   for (const config::AttachedDatabase& database : config.duckdb.attached_databases) {
     if (database.sqlite_path) options.sqlite_paths.push_back(*database.sqlite_path);
   }
-  // A key of its own, so that no worker token says anything about the tokens of users.
-  options.token_key =
-      base::Secret(base::HmacSha256Hex(config.security.jwt_secret, "pondpilot worker tokens"));
+  // Keys of their own: none says anything about another, nor about the tokens of users.
+  const auto key = [&config](std::string_view purpose) {
+    return base::Secret(base::HmacSha256Hex(config.security.jwt_secret, purpose));
+  };
+  options.token_key = key("pondpilot worker tokens");
+  options.assignment_key = key("pondpilot worker assignments");
   return options;
 }
 
@@ -168,6 +173,9 @@ int Serve(const config::Loaded& loaded) {
 
   const auto fleet =
       fleet::Fleet::Create(background.executor(), FleetOptionsFor(config), launcher, controls, clock);
+  auto left = background.Await(launcher.Find());
+  if (!left) return Fail(left.error());
+  background.Await(fleet->Begin(std::move(*left)));
   ProxyHealth health(config, launcher, *fleet, clock);
   std::vector<http::Route> routes = admin::HealthRoutes(health);
   routes.push_back(admin::DemoTokenRoute(issuer, budgets.demo_tokens(), config.security.demo_tokens));
@@ -186,7 +194,10 @@ int Serve(const config::Loaded& loaded) {
   services.clock = &clock;
   services.worker_wait = config.containers.start_timeout;
   auto flight = grpc::FlightServer::Start(config.server.host, config.server.grpc_port, std::move(services));
-  if (!flight) return Fail(flight.error());
+  if (!flight) {
+    background.Await(fleet->Shutdown());
+    return Fail(flight.error());
+  }
   Log(Level::kInfo, "gRPC (Arrow Flight SQL) listening",
       {{"host", config.server.host}, {"port", (*flight)->port()}});
   const auto web = http::Server::Start(background.executor(), config.server.host, config.server.port, router);

@@ -22,6 +22,8 @@ boost::asio::awaitable<admin::HealthReport> ProxyHealth::Report() {
   admin::HealthReport report;
   const fleet::FleetCounts counts = fleet_.Counts();
   report.workers_active = counts.active;
+  report.workers_warm = counts.warm;
+  report.users_queued = counts.queued;
   report.workers_spawned = counts.total_spawned;
   report.workers_stopped = counts.total_stopped;
   report.uptime = std::chrono::duration_cast<std::chrono::seconds>(clock_.Now() - started_at_);

@@ -59,6 +59,8 @@ class ControlTest : public testing::Test {
     proto::AssignRequest request;
     request.set_contract_version(contract::kContractVersion);
     request.set_lease_ms(60'000);
+    request.set_user_id("alice");
+    request.set_assignment("proof");
     return request;
   }
   StatusCode FlightCode() {
@@ -100,6 +102,27 @@ TEST_F(ControlTest, AnotherContractIsRefusedAndMayBeMended) {
   EXPECT_THAT(refused.error_message(), HasSubstr("images of one build"));
   EXPECT_EQ(FlightCode(), StatusCode::UNAVAILABLE);
   EXPECT_TRUE(Assign(Sensible()).ok());
+}
+
+TEST_F(ControlTest, AnAssignmentToNobodyIsRefused) {
+  auto request = Sensible();
+  request.clear_user_id();
+  EXPECT_EQ(Assign(request).error_code(), StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(FlightCode(), StatusCode::UNAVAILABLE);
+}
+
+TEST_F(ControlTest, StatusShowsWhoseWorkerItIsOnceItIsSomebodys) {
+  EXPECT_EQ(Status().user_id(), "");
+  EXPECT_EQ(Status().assignment(), "");
+  engine_.lock_down_error = base::Error{base::ErrorCode::kInternal, "The lock-down is not proven.", "", {}};
+  EXPECT_FALSE(Assign(Sensible()).ok());
+  EXPECT_EQ(Status().user_id(), "") << "an assignment that failed";
+}
+
+TEST_F(ControlTest, StatusShowsTheAssignment) {
+  ASSERT_TRUE(Assign(Sensible()).ok());
+  EXPECT_EQ(Status().user_id(), "alice");
+  EXPECT_EQ(Status().assignment(), "proof");
 }
 
 TEST_F(ControlTest, ALeaseOfNothingIsRefused) {

@@ -10,13 +10,11 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <chrono>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -27,6 +25,7 @@
 #include <vector>
 
 #include "base/secret.h"
+#include "base/unix_socket.h"
 #include "contract/control.grpc.pb.h"
 #include "contract/names.h"
 #include "worker/session/eventually.h"
@@ -56,34 +55,8 @@ int FreePort() {
   return ntohs(address.sin_port);
 }
 
-// A socket that listens at `path`, as the proxy makes one.
-int Listen(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  EXPECT_LT(path.size(), sizeof(address.sun_path));
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  const int listening = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  EXPECT_EQ(::bind(listening, reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
-  EXPECT_EQ(::listen(listening, 8), 0);
-  return listening;
-}
-
-// Sends a descriptor as the proxy does.
-bool Give(int connection, int descriptor) {
-  char byte = 0;
-  iovec data{&byte, 1};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
-  std::memcpy(CMSG_DATA(header), &descriptor, sizeof(int));
-  return ::sendmsg(connection, &message, MSG_NOSIGNAL) == 1;
+base::Descriptor Accept(const base::Descriptor& listening) {
+  return base::Descriptor(::accept(listening.get(), nullptr, nullptr));
 }
 
 class Process {
@@ -163,6 +136,7 @@ class WorkerTest : public testing::Test {
   void Assign(uint64_t lease_ms = 60'000) {
     proto::AssignRequest request;
     request.set_contract_version(contract::kContractVersion);
+    request.set_user_id("alice");
     request.set_lease_ms(lease_ms);
     const auto status = Call(&proto::Worker::Stub::Assign, request);
     ASSERT_TRUE(status.ok()) << status.error_message();
@@ -248,14 +222,12 @@ TEST_F(WorkerTest, ServesTheSocketThatItIsGivenAndNoPort) {
   Environment environment = Sensible();
   const std::string path = folder_ + "/" + contract::kSocketName;
   environment[contract::kSocketEnv] = path;
-  int listening = Listen(path);
+  base::Descriptor listening = base::ListenUnix(path, 8);
   Process worker(environment, Output());
-  pollfd asks{listening, POLLIN, 0};
+  pollfd asks{listening.get(), POLLIN, 0};
   ASSERT_EQ(::poll(&asks, 1, 20'000), 1) << worker.Output();
-  const int connection = ::accept(listening, nullptr, nullptr);
-  EXPECT_TRUE(Give(connection, listening));
-  ::close(connection);
-  ::close(listening);
+  EXPECT_TRUE(base::SendDescriptor(Accept(listening).get(), listening.get()));
+  listening.Close();
   ASSERT_TRUE(worker.Says("Worker ready")) << worker.Output();
   for (int i = 0; i < 2; ++i) {
     const auto status = StatusAt("unix:" + path);
@@ -267,12 +239,11 @@ TEST_F(WorkerTest, ServesTheSocketThatItIsGivenAndNoPort) {
 }
 
 TEST_F(WorkerTest, WithoutTheSocketItListensOnItsPort) {
-  const int stale = Listen(folder_ + "/stale");
-  ::close(stale);
-  const int mute = Listen(folder_ + "/mute");
+  base::ListenUnix(folder_ + "/stale", 8).Close();
+  const base::Descriptor mute = base::ListenUnix(folder_ + "/mute", 8);
   std::jthread closes([&] {
-    pollfd asks{mute, POLLIN, 0};
-    if (::poll(&asks, 1, 20'000) == 1) ::close(::accept(mute, nullptr, nullptr));
+    pollfd asks{mute.get(), POLLIN, 0};
+    if (::poll(&asks, 1, 20'000) == 1) Accept(mute);
   });
   for (const std::string& name :
        {std::string("missing/s"), std::string(200, 's'), std::string("stale"), std::string("mute")}) {
@@ -285,23 +256,20 @@ TEST_F(WorkerTest, WithoutTheSocketItListensOnItsPort) {
     EXPECT_EQ(worker.ExitCode(seconds(5)), 0) << name << worker.Output();
   }
   closes.join();
-  ::close(mute);
 }
 
 TEST_F(WorkerTest, WhatIsNoListeningSocketIsNotTakenForOne) {
   Environment environment = Sensible();
   const std::string path = folder_ + "/" + contract::kSocketName;
   environment[contract::kSocketEnv] = path;
-  const int listening = Listen(path);
+  const base::Descriptor listening = base::ListenUnix(path, 8);
   Process worker(environment, Output());
-  pollfd asks{listening, POLLIN, 0};
+  pollfd asks{listening.get(), POLLIN, 0};
   ASSERT_EQ(::poll(&asks, 1, 20'000), 1) << worker.Output();
-  const int connection = ::accept(listening, nullptr, nullptr);
-  EXPECT_TRUE(Give(connection, connection));
+  const base::Descriptor connection = Accept(listening);
+  EXPECT_TRUE(base::SendDescriptor(connection.get(), connection.get()));
   ASSERT_TRUE(worker.Says("Worker ready")) << worker.Output();
   EXPECT_TRUE(StatusAt("127.0.0.1:" + std::to_string(port_)).ok());
-  ::close(connection);
-  ::close(listening);
 }
 
 TEST_F(WorkerTest, AStatementThatDoesNotEndIsStoppedAfterTheGrace) {

@@ -109,7 +109,7 @@ def test_a_running_statement_and_an_open_stream_are_work(start_proxy, engine, ow
 
 
 def test_the_cap_on_workers(start_proxy, engine, own_network, sub):
-    proxy = start_proxy(own_network, base_config(engine, own_network, max_per_host=1))
+    proxy = start_proxy(own_network, base_config(engine, own_network, max_per_host=1, queue_timeout="1s"))
     reader = proxy.user(f"{sub}-a").stream("SELECT a.range, b.range FROM range(1000000) a, range(1000000) b")
     reader.read_chunk()
     error = proxy.user(f"{sub}-b").refusal("SELECT 1")

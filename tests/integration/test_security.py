@@ -8,7 +8,7 @@ from pyarrow import flight
 
 from tests.support import control
 from tests.support.databases import PASSWORD
-from tests.support.engine import command, docker, inspect
+from tests.support.engine import docker, inspect
 from tests.support.flight import FlightUser
 from tests.support.proxy import Proxy, ProxyOptions, base_config
 from tests.support.tokens import SECRET
@@ -217,7 +217,7 @@ def test_a_removed_worker_leaves_no_socket(product: Proxy, sub: str):
 
 def test_without_a_shared_folder_workers_are_reached_over_the_network(engine, network: str, sub: str):
     # A tmpfs can't be shown to another container.
-    options = ProxyOptions(network, base_config(engine, network), options=("--tmpfs", "/run/pondpilot:uid=1000,gid=1000"))
+    options = ProxyOptions(network, base_config(engine, network), options=("--tmpfs", "/run/pondpilot"))
     proxy = Proxy(engine, options).wait_ready()
     assert proxy.log_lines("Docker engine ready")[0]["transport"] == "tcp"
     assert proxy.user(sub).value("SELECT 42") == 42

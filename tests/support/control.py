@@ -16,7 +16,7 @@ from tests.support.flight import FlightUser
 from tests.support.waiting import eventually
 
 TOKEN_HEADER = "x-pondpilot-worker-token"
-CONTRACT_VERSION = 1
+CONTRACT_VERSION = 2
 PORT = 9090
 
 _messages: ModuleType | None = None
@@ -72,7 +72,7 @@ class BareWorker:
 
     def assign(self, lease_seconds: int = 3600):
         pb = messages()
-        return call(self.address, "Assign", pb.AssignRequest(contract_version=CONTRACT_VERSION, lease_ms=lease_seconds * 1000),
+        return call(self.address, "Assign", pb.AssignRequest(contract_version=CONTRACT_VERSION, lease_ms=lease_seconds * 1000, user_id="bare"),
                     self.token, 60)
 
     def user(self, **how) -> FlightUser:

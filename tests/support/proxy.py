@@ -28,10 +28,11 @@ class ProxyOptions:
 
 
 def base_config(engine: Engine, network: str, databases: list[dict] | None = None, **containers) -> dict:
-    """Small workers and no rate limit worth the name: a test that is about either says so itself."""
+    """Small workers, none before it is asked for, and no rate limit worth the name: a test that is about one of these
+    says so itself."""
     return {
         "containers": {"image": engine.worker_image, "network": network, "memory_limit": "512m", "cpu_limit": 1,
-                       **containers},
+                       "warm": 0, **containers},
         "duckdb": {"extensions": ["arrow", "postgres", "mysql", "sqlite"], "attached_databases": databases or []},
         "security": {"rate_limit": {"requests_per_minute": 100000, "burst_size": 100000}},
     }
@@ -144,9 +145,10 @@ class Proxy:
 
     def worker_of(self, sub: str) -> str:
         """The container of the user's worker, as the log names it."""
-        spawned = [line["container_id"] for line in self.log_lines("Container spawned") if line["user_id"] == sub]
-        assert spawned, f"no worker was started for {sub}:\n{self.logs()}"
-        return spawned[-1]
+        lines = self.log_lines("Container spawned") + self.log_lines("Container adopted")
+        theirs = [line["container_id"] for line in lines if line["user_id"] == sub]
+        assert theirs, f"{sub} has no worker:\n{self.logs()}"
+        return theirs[-1]
 
     def workers(self) -> list[str]:
         return workers_on(self.network)

@@ -53,6 +53,8 @@ std::vector<http::Route> HealthRoutes(HealthSource& source) {
                       ordered_json body;
                       body["status"] = OverallStatus(report);
                       body["containers"] = {{"active", report.workers_active},
+                                            {"warm", report.workers_warm},
+                                            {"queued", report.users_queued},
                                             {"total_spawned", report.workers_spawned},
                                             {"total_stopped", report.workers_stopped}};
                       body["uptime_seconds"] = report.uptime.count();

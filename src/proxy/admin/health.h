@@ -18,6 +18,8 @@ struct Component {
 
 struct HealthReport {
   uint64_t workers_active = 0;
+  uint64_t workers_warm = 0;  // ready, nobody's yet
+  uint64_t users_queued = 0;  // who wait at the cap
   uint64_t workers_spawned = 0;
   uint64_t workers_stopped = 0;
   std::chrono::seconds uptime{0};

@@ -45,6 +45,8 @@ TEST_F(HealthTest, ReadyOrTheReasonsWhyNot) {
 
 TEST_F(HealthTest, DetailedCountsAndComponents) {
   source_.report.workers_active = 2;
+  source_.report.workers_warm = 1;
+  source_.report.users_queued = 4;
   source_.report.workers_spawned = 5;
   source_.report.workers_stopped = 3;
   source_.report.uptime = std::chrono::seconds(61);
@@ -52,7 +54,7 @@ TEST_F(HealthTest, DetailedCountsAndComponents) {
   source_.report.databases["mydb"] = {"unavailable", "DATABASE_URL is not set."};
   const auto body = nlohmann::json::parse(Get("/health/detailed").body);
   EXPECT_EQ(body["status"], "degraded");
-  EXPECT_EQ(body["containers"], nlohmann::json({{"active", 2}, {"total_spawned", 5}, {"total_stopped", 3}}));
+  EXPECT_EQ(body["containers"], nlohmann::json({{"active", 2}, {"warm", 1}, {"queued", 4}, {"total_spawned", 5}, {"total_stopped", 3}}));
   EXPECT_EQ(body["uptime_seconds"], 61);
   EXPECT_EQ(body["components"]["launcher"]["status"], "ok");
   EXPECT_EQ(body["components"]["databases"]["mydb"]["reason"], "DATABASE_URL is not set.");

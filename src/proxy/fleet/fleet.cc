@@ -37,6 +37,8 @@ WorkerLease::~WorkerLease() {
   const std::scoped_lock lock(fleet_->state_->mutex);
   --member.leases;
   member.last.last_lease_end = fleet_->state_->clock.Now();
+  // Who waits at the cap may have this worker's place.
+  if (member.leases == 0 && !fleet_->state_->seekers.empty()) fleet_->state_->AnnounceChange();
 }
 
 void WorkerLease::ReportTrouble() {
@@ -131,12 +133,19 @@ FleetCounts Fleet::Counts() const {
   for (const auto& [id, user] : state_->users) {
     if (user.phase == Phase::kStarting || user.phase == Phase::kReady) ++counts.active;
   }
+  counts.warm = state_->warm.size();
+  counts.queued = state_->seekers.size();
   return counts;
 }
 
 std::vector<AttachmentState> Fleet::LastAttachmentStates() const {
   const std::scoped_lock lock(state_->mutex);
   return state_->attachments;
+}
+
+boost::asio::awaitable<void> Fleet::Begin(std::vector<launch::FoundWorker> found) {
+  const auto self = shared_from_this();
+  co_await boost::asio::co_spawn(state_->strand, state_->Begin(std::move(found)), boost::asio::use_awaitable);
 }
 
 boost::asio::awaitable<void> Fleet::Shutdown() {

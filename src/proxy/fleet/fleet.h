@@ -19,9 +19,13 @@ namespace pondpilot::proxy::fleet {
 struct FleetOptions {
   std::chrono::milliseconds idle_timeout{std::chrono::minutes(5)};
   std::chrono::milliseconds start_timeout{std::chrono::seconds(60)};
+  // How long a user may wait for another's worker to give way at the cap.
+  std::chrono::milliseconds queue_timeout{std::chrono::seconds(10)};
   std::chrono::milliseconds stop_grace{std::chrono::seconds(5)};
   std::chrono::milliseconds heartbeat{std::chrono::seconds(5)};
   uint32_t max_workers = 100;
+  // Workers to keep ready that are nobody's yet.
+  uint32_t warm_workers = 0;
   size_t max_waiters = 1000;  // callers waiting for a worker, over all users
   // Leases and waiting callers of one user. A worker has a thread for each call and must have some left for
   // the proxy's own.
@@ -30,6 +34,8 @@ struct FleetOptions {
   double cpu_limit = 0;
   std::vector<std::string> sqlite_paths;
   base::Secret token_key;  // worker tokens are HMACs under it
+  base::Secret
+      assignment_key;  // proofs of assignment too; unlike the tokens' it proves something to the proxy
 };
 
 // A ready worker as the relay sees it. Shared by the fleet and the leases on it.
@@ -68,7 +74,9 @@ class WorkerLease {
 };
 
 struct FleetCounts {
-  uint64_t active = 0;  // starting or ready
+  uint64_t active = 0;  // a user's, starting or ready
+  uint64_t warm = 0;    // ready, nobody's yet
+  uint64_t queued = 0;  // users who wait at the cap
   uint64_t total_spawned = 0;
   uint64_t total_stopped = 0;
 };
@@ -85,10 +93,15 @@ class Fleet : public std::enable_shared_from_this<Fleet> {
                                        const base::Clock& clock);
   ~Fleet();
 
+  // Takes over the workers of an earlier run that prove whose they are, with all that is in them, and stops
+  // the others in the background. Once, before the first Acquire; from then on warm workers are kept ready.
+  // Ends within seconds.
+  boost::asio::awaitable<void> Begin(std::vector<launch::FoundWorker> found);
+
   // The user's worker. A ready one is given by `done` before Acquire returns; else `done` runs later, on the
-  // fleet's executor, exactly once, at the latest at `deadline` (kDeadlineExceeded). At the cap, when no idle
-  // worker can be stopped for this user, and at the user's own bound of calls: kResourceExhausted with
-  // retry_after. Start failures: kUnavailable.
+  // fleet's executor, exactly once, at the latest at `deadline` (kDeadlineExceeded). At the cap, when within
+  // queue_timeout no idle worker could be stopped for this user, and at the user's own bound of calls:
+  // kResourceExhausted with retry_after. Start failures: kUnavailable.
   //
   // Returns a ticket for Withdraw, 0 when there is nothing to wait for.
   uint64_t Acquire(const std::string& user_id, base::Clock::Steady deadline, AcquireCallback done);

@@ -6,14 +6,24 @@
 #include <list>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "proxy/fleet/breaker.h"
 #include "proxy/fleet/fleet.h"
 #include "proxy/fleet/reap.h"
 
 namespace pondpilot::proxy::fleet {
+
+inline constexpr char kShuttingDown[] = "The proxy is shutting down. Try again in a moment.";
+
+// Heartbeats in a row that a worker may leave unanswered.
+inline constexpr int kFailedBeats = 3;
+
+// For log lines.
+std::string Text(const base::Error& error);
 
 using Strand = boost::asio::strand<boost::asio::any_io_executor>;
 
@@ -35,7 +45,8 @@ class OneTimeEvent {
 };
 
 // Why a worker ends, as the log line says it.
-// kEvicted: unused, and another user needed its place.
+// kEvicted: unused, and another user needed its place. kOutdated: warm, and the files that it was launched
+// with are others now. kUnclaimed: left by an earlier run, and nobody's or not provably somebody's.
 enum class StopReason {
   kIdleTimeout,
   kEvicted,
@@ -44,22 +55,36 @@ enum class StopReason {
   kReplaced,
   kOutOfMemory,
   kKilled,
-  kExited
+  kExited,
+  kOutdated,
+  kUnclaimed
 };
 std::string_view ToString(StopReason reason);
 StopReason ReasonOf(const launch::WorkerExit& exit);
 // A sentence for the user whose statement was cut off. Empty for reasons that cut nothing off.
 std::string SentenceFor(StopReason reason, const std::optional<launch::WorkerExit>& exit);
 
+// How long each phase of a worker's start took.
+struct SpawnTimes {
+  std::chrono::milliseconds queue{0};   // for a place
+  std::chrono::milliseconds create{0};  // of the container
+  std::chrono::milliseconds start{0};   // of the container
+  std::chrono::milliseconds ready{0};   // until the worker answered
+  std::chrono::milliseconds attach{0};  // of the databases
+};
+
 // The fleet's own view of a worker. Leases point at the Worker part.
 struct Member final : Worker {
   explicit Member(const Strand& strand) : interrupt(strand), beat(strand) {}
 
   std::shared_ptr<WorkerControl> control;
+  std::vector<std::string> files;  // FileStamps of the databases it was launched with
+  SpawnTimes times;
 
   // Guarded by State::mutex.
   size_t leases = 0;
   WorkerSnapshot last;  // all but `leased`
+  int failed_beats = 0;
   bool trouble_check_runs = false;
   std::string death_reason;
   std::optional<launch::WorkerExit> exit;
@@ -68,7 +93,6 @@ struct Member final : Worker {
   OneTimeEvent interrupt;                    // it has ended, or the fleet shuts down
   boost::asio::steady_timer beat;            // until the next heartbeat
   boost::asio::cancellation_signal unwatch;  // ends the watch for its exit
-  int failed_beats = 0;
 };
 
 enum class Phase { kAbsent, kStarting, kReady, kDraining };
@@ -88,17 +112,53 @@ struct User {
   base::Clock::Steady retry_at{};
 };
 
+// The right to one more worker: a slot that is counted, or a warm worker, which has one.
+struct Place {
+  std::shared_ptr<Member> warm;  // null: a slot
+};
+
 // Everything below `mutex` is guarded by it. It is never held over a co_await or while a callback runs.
 struct Fleet::State {
   State(Fleet& owner, const boost::asio::any_io_executor& executor, FleetOptions fleet_options,
         launch::Launcher& fleet_launcher, WorkerControlFactory& fleet_controls,
         const base::Clock& fleet_clock);
 
-  // lifecycle.cc, on the strand.
-  boost::asio::awaitable<void> Start(std::string user_id, bool has_slot);
-  boost::asio::awaitable<base::Result<void>> ObtainSlot();
+  // start.cc, on the strand.
+  boost::asio::awaitable<void> Start(std::string user_id, std::optional<Place> place);
+  // A worker that answers and is nobody's yet: `user_id` is only whom it is meant for, empty when for nobody.
   boost::asio::awaitable<base::Result<std::shared_ptr<Member>>> LaunchWorker(std::string user_id,
                                                                              base::Clock::Steady deadline);
+  boost::asio::awaitable<base::Result<void>> AssignWorker(std::shared_ptr<Member> member, std::string user_id,
+                                                          base::Clock::Steady deadline);
+  std::shared_ptr<Member> NewMember(std::string worker_id);
+  std::string ProofFor(const std::string& worker_id, const std::string& user_id) const;
+
+  // places.cc.
+  // With `mutex` held: a place that is free now, when nobody has waited for longer.
+  std::optional<Place> TakePlace();
+  // The same, whoever waits.
+  std::optional<Place> FreePlace();
+  boost::asio::awaitable<base::Result<Place>> AwaitPlace(std::string user_id);
+  boost::asio::awaitable<base::Result<Place>> SeekPlace(std::string user_id, uint64_t seeker);
+  // With `mutex` held: the one that has been unused for the longest, besides these.
+  std::shared_ptr<Member> IdlestBesides(const std::set<std::shared_ptr<Member>>& others) const;
+
+  // warm_pool.cc, on the strand.
+  boost::asio::awaitable<void> TendPool();
+  boost::asio::awaitable<void> MakeWarm();
+  boost::asio::awaitable<void> AttendWarm(std::shared_ptr<Member> member);
+  boost::asio::awaitable<bool> IsFitForClaim(std::shared_ptr<Member> member);
+  // True for whoever has taken it out of the pool.
+  bool LeavePool(const std::shared_ptr<Member>& member);
+  // Stops a worker that never became ready for a user, and frees its slot.
+  boost::asio::awaitable<void> Discard(std::shared_ptr<Member> member, StopReason reason);
+
+  // adoption.cc, on the strand.
+  boost::asio::awaitable<void> Begin(std::vector<launch::FoundWorker> found);
+  boost::asio::awaitable<void> AdoptEach(std::shared_ptr<std::vector<launch::FoundWorker>> found);
+  boost::asio::awaitable<void> AdoptOne(launch::FoundWorker found);
+
+  // lifecycle.cc, on the strand.
   boost::asio::awaitable<void> Watch(std::shared_ptr<Member> member);
   boost::asio::awaitable<void> Attend(std::shared_ptr<Member> member);
   boost::asio::awaitable<bool> Refresh(std::shared_ptr<Member> member, std::chrono::milliseconds timeout);
@@ -119,12 +179,14 @@ struct Fleet::State {
   // Absent → Starting, or why not; with `mutex` held.
   base::Result<void> BeginStart(const std::string& user_id, User& user);
   void FinishStart(const std::string& user_id, std::shared_ptr<Member> member);
-  void FailStart(const std::string& user_id, base::Error reason, bool had_slot, bool back_off);
+  void FailStart(const std::string& user_id, base::Error reason, bool back_off);
   // Ready → Draining for whoever gets true. `only_unused`: not while it has a lease.
   bool BeginDrain(const std::shared_ptr<Member>& member, StopReason reason, bool only_unused);
   // → Absent; starts anew when somebody has asked meanwhile.
   void BecomeAbsent(const std::shared_ptr<Member>& member, StopReason reason);
   void ReleaseSlot();
+  // Wakes all who wait in AwaitChange. From any thread.
+  void AnnounceChange();
   bool IsCurrent(const std::shared_ptr<Member>& member, Phase phase) const;
   WorkerSnapshot Snapshot(const Member& member) const;
   void ForgetOldFailures();
@@ -136,12 +198,21 @@ struct Fleet::State {
   launch::Launcher& launcher;
   WorkerControlFactory& controls;
   const base::Clock& clock;
+  // What a worker's proof of assignment says besides its user.
+  const base::Secret terms;
 
   mutable std::mutex mutex;
   std::unordered_map<std::string, User> users;
   std::vector<AttachmentState> attachments;
-  // Workers that exist or are being made: at most options.max_workers.
+  // Workers that exist or are being made: at most options.max_workers, but for those that were adopted.
   size_t slots = 0;
+  // Ready and nobody's, the oldest first.
+  std::vector<std::shared_ptr<Member>> warm;
+  std::shared_ptr<Member> warming;  // launched for the pool and not ready yet
+  // Who waits for a place, in the order of their coming.
+  std::list<uint64_t> seekers;
+  uint64_t next_seeker = 1;
+  Breaker launches;
   size_t waiter_count = 0;
   uint64_t next_waiter_id = 1;
   uint64_t spawned = 0;
@@ -149,7 +220,8 @@ struct Fleet::State {
   size_t tasks = 0;  // coroutines that run
   bool shutting_down = false;
 
-  // On the strand only: cancelled whenever a slot is released or a task ends.
+  // On the strand only: cancelled whenever a slot is released, a worker falls idle while somebody waits for
+  // its place, or a task ends.
   boost::asio::steady_timer change;
 };
 

@@ -1,5 +1,7 @@
 #include "proxy/fleet/grpc_worker_control.h"
 
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <grpc/grpc.h>
 #include <grpcpp/client_context.h>
 #include <grpcpp/create_channel.h>
@@ -183,24 +185,36 @@ class GrpcWorkerControl final : public WorkerControl {
         assign_(std::move(assign)),
         queue_(std::move(queue)) {}
 
-  asio::awaitable<base::Result<std::vector<AttachmentState>>> Assign(milliseconds timeout) override {
+  asio::awaitable<base::Result<void>> AwaitReady(milliseconds timeout) override {
     const auto deadline = std::chrono::system_clock::now() + timeout;
     asio::steady_timer timer(co_await asio::this_coro::executor);
     co_await Find(timeout);
     while (true) {
-      auto call = Prepare<control::AssignRequest, control::AssignResponse>(deadline);
-      call->request = *assign_;
+      auto call = Prepare<control::StatusRequest, control::StatusResponse>(deadline);
       call->context.set_wait_for_ready(true);
-      const grpc::Status status = co_await Perform(*stub_, *queue_, call, kAssign);
-      if (status.ok()) co_return States(call->response.attachments());
-      // The connection may break while the worker comes up; it is assigned only once it has answered.
+      const grpc::Status status = co_await Perform(*stub_, *queue_, call, kStatus);
+      if (status.ok()) co_return base::Result<void>();
+      // The connection may break while the worker comes up.
       if (status.error_code() != grpc::StatusCode::UNAVAILABLE ||
           std::chrono::system_clock::now() + kRetryPause >= deadline) {
-        co_return Failure("Assign", status);
+        co_return Failure("Status", status);
       }
       timer.expires_after(kRetryPause);
       co_await timer.async_wait(asio::use_awaitable);
     }
+  }
+
+  asio::awaitable<base::Result<std::vector<AttachmentState>>> Assign(Assignment assignment,
+                                                                     milliseconds timeout) override {
+    const auto deadline = std::chrono::system_clock::now() + timeout;
+    co_await Find(timeout);
+    auto call = Prepare<control::AssignRequest, control::AssignResponse>(deadline);
+    call->request = *assign_;
+    call->request.set_user_id(std::move(assignment.user_id));
+    call->request.set_assignment(std::move(assignment.proof));
+    const grpc::Status status = co_await Perform(*stub_, *queue_, call, kAssign);
+    if (!status.ok()) co_return Failure("Assign", status);
+    co_return States(call->response.attachments());
   }
 
   asio::awaitable<base::Result<WorkerActivity>> Status(milliseconds timeout) override {
@@ -215,7 +229,9 @@ class GrpcWorkerControl final : public WorkerControl {
                              .open_streams = response.open_streams(),
                              .open_transactions = response.open_transactions(),
                              .idle = milliseconds(std::min<uint64_t>(response.idle_ms(), INT64_MAX)),
-                             .healthy = response.healthy()};
+                             .healthy = response.healthy(),
+                             .user_id = response.user_id(),
+                             .assignment = response.assignment()};
   }
 
   asio::awaitable<base::Result<void>> Drain(milliseconds timeout) override {
@@ -236,7 +252,7 @@ class GrpcWorkerControl final : public WorkerControl {
     if (stub_) co_return;
     Doors doors{.address = EndpointOf(address_), .socket = socket_};
     const Door door = co_await AwaitListening(std::move(doors), timeout);
-    if (!stub_) Open(door == Door::kSocket ? "unix:" + socket_->path() : address_);
+    Open(door == Door::kSocket ? "unix:" + socket_->path() : address_);
   }
 
   void Open(const std::string& target) {
@@ -282,21 +298,32 @@ class GrpcWorkerControl final : public WorkerControl {
 
 }  // namespace
 
-struct GrpcWorkerControlFactory::Assignment {
+struct GrpcWorkerControlFactory::Template {
   control::AssignRequest request;
 };
 
 GrpcWorkerControlFactory::GrpcWorkerControlFactory(const config::Config::DuckDb& duckdb)
-    : assignment_(std::make_shared<const Assignment>(Assignment{MakeRequest(duckdb)})),
+    : template_(std::make_shared<const Template>(Template{MakeRequest(duckdb)})),
       queue_(std::make_shared<ControlQueue>()) {}
 
 GrpcWorkerControlFactory::~GrpcWorkerControlFactory() = default;
 
+base::Secret GrpcWorkerControlFactory::Terms() const {
+  std::string bytes;
+  {
+    google::protobuf::io::StringOutputStream to(&bytes);
+    google::protobuf::io::CodedOutputStream out(&to);
+    // Maps too in an order of their own.
+    out.SetSerializationDeterministic(true);
+    template_->request.SerializeToCodedStream(&out);
+  }
+  return base::Secret(std::move(bytes));
+}
+
 std::shared_ptr<WorkerControl> GrpcWorkerControlFactory::Connect(const launch::LaunchedWorker& worker,
                                                                  const base::Secret& token) {
   return std::make_shared<GrpcWorkerControl>(
-      worker, token, std::shared_ptr<const control::AssignRequest>(assignment_, &assignment_->request),
-      queue_);
+      worker, token, std::shared_ptr<const control::AssignRequest>(template_, &template_->request), queue_);
 }
 
 }  // namespace pondpilot::proxy::fleet

@@ -17,13 +17,15 @@ class GrpcWorkerControlFactory final : public WorkerControlFactory {
   explicit GrpcWorkerControlFactory(const config::Config::DuckDb& duckdb);
   ~GrpcWorkerControlFactory() override;
 
-  // Connects at the first call, to the worker's socket if it has made one.
+  base::Secret Terms() const override;
+
+  // Connects at the first call, over the worker's socket if it takes it.
   std::shared_ptr<WorkerControl> Connect(const launch::LaunchedWorker& worker,
                                          const base::Secret& token) override;
 
  private:
-  struct Assignment;
-  std::shared_ptr<const Assignment> assignment_;
+  struct Template;
+  std::shared_ptr<const Template> template_;
   std::shared_ptr<ControlQueue> queue_;
 };
 

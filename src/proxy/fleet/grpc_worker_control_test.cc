@@ -36,8 +36,7 @@ class LoopbackWorker final : public control::Worker::Service {
     const std::scoped_lock lock(mutex_);
     Remember(context);
     assigned = *request;
-    if (++assigns <= refuse_assigns) return {grpc::StatusCode::UNAVAILABLE, "not yet"};
-    if (assigns > refuse_assigns + 1) return {grpc::StatusCode::FAILED_PRECONDITION, "already assigned"};
+    if (++assigns > 1) return {grpc::StatusCode::FAILED_PRECONDITION, "already assigned"};
     auto* state = response->add_attachments();
     state->set_alias("shop");
     state->set_reason("no such host");
@@ -51,7 +50,10 @@ class LoopbackWorker final : public control::Worker::Service {
       cancelled = true;
       return grpc::Status::CANCELLED;
     }
+    if (++statuses <= refuse_statuses) return {grpc::StatusCode::UNAVAILABLE, "not yet"};
     response->set_running_statements(1);
+    response->set_user_id("alice");
+    response->set_assignment("proof");
     response->set_open_streams(2);
     response->set_open_transactions(3);
     response->set_idle_ms(4);
@@ -82,7 +84,8 @@ class LoopbackWorker final : public control::Worker::Service {
   control::AssignRequest assigned;
   std::string token;
   int assigns = 0;
-  int refuse_assigns = 0;
+  std::atomic<int> statuses = 0;
+  std::atomic<int> refuse_statuses = 0;
   std::atomic<bool> hang = false;
   std::atomic<bool> cancelled = false;
   std::atomic<bool> drained = false;
@@ -136,7 +139,7 @@ TEST_F(GrpcWorkerControlTest, AssignSendsTheConfigurationAndTheToken) {
   broken.unavailable = "its variable is not set";
   duckdb_ = {{"httpfs", "arrow"}, {postgres, mysql, sqlite, broken}};
 
-  const auto states = Run(Connect(worker_.Listen())->Assign(seconds(10)));
+  const auto states = Run(Connect(worker_.Listen())->Assign({"alice", "proof"}, seconds(10)));
   ASSERT_TRUE(states) << states.error().detail;
   ASSERT_EQ(states->size(), 1u);
   EXPECT_EQ((*states)[0].alias, "shop");
@@ -146,6 +149,8 @@ TEST_F(GrpcWorkerControlTest, AssignSendsTheConfigurationAndTheToken) {
   EXPECT_EQ(worker_.token, "t0ken");
   EXPECT_EQ(worker_.assigned.contract_version(), contract::kContractVersion);
   EXPECT_EQ(worker_.assigned.lease_ms(), 60'000u);
+  EXPECT_EQ(worker_.assigned.user_id(), "alice");
+  EXPECT_EQ(worker_.assigned.assignment(), "proof");
   ASSERT_EQ(worker_.assigned.extensions_size(), 1);
   EXPECT_EQ(worker_.assigned.extensions(0), "httpfs");
   ASSERT_EQ(worker_.assigned.attachments_size(), 4);
@@ -167,34 +172,34 @@ int UnusedPort() {
   return worker.Listen();
 }
 
-TEST_F(GrpcWorkerControlTest, AssignWaitsForAWorkerThatDoesNotListenYet) {
+TEST_F(GrpcWorkerControlTest, AWorkerThatDoesNotListenYetIsWaitedFor) {
   LoopbackWorker late;
   const int port = UnusedPort();
   const auto worker = Connect(port);
-  auto answer = asio::co_spawn(pool_, worker->Assign(seconds(20)), asio::use_future);
+  auto answer = asio::co_spawn(pool_, worker->AwaitReady(seconds(20)), asio::use_future);
   EXPECT_EQ(answer.wait_for(milliseconds(300)), std::future_status::timeout);
   ASSERT_EQ(late.Listen(port), port);
   EXPECT_TRUE(answer.get());
 }
 
-TEST_F(GrpcWorkerControlTest, AssignTriesAgainWhileTheWorkerIsUnavailable) {
-  worker_.refuse_assigns = 2;
-  EXPECT_TRUE(Run(Connect(worker_.Listen())->Assign(seconds(10))));
-  EXPECT_EQ(worker_.assigns, 3);
+TEST_F(GrpcWorkerControlTest, AWorkerThatIsUnavailableIsAskedAgain) {
+  worker_.refuse_statuses = 2;
+  EXPECT_TRUE(Run(Connect(worker_.Listen())->AwaitReady(seconds(10))));
+  EXPECT_EQ(worker_.statuses, 3);
 }
 
 TEST_F(GrpcWorkerControlTest, ARefusalIsNotTriedAgain) {
   const auto worker = Connect(worker_.Listen());
-  ASSERT_TRUE(Run(worker->Assign(seconds(10))));
-  const auto second = Run(worker->Assign(seconds(10)));
+  ASSERT_TRUE(Run(worker->Assign({"alice", "proof"}, seconds(10))));
+  const auto second = Run(worker->Assign({"alice", "proof"}, seconds(10)));
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, ErrorCode::kFailedPrecondition);
   EXPECT_EQ(second.error().detail, "already assigned");
   EXPECT_EQ(worker_.assigns, 2);
 }
 
-TEST_F(GrpcWorkerControlTest, AssignEndsAtItsTimeoutWhenNobodyListens) {
-  const auto result = Run(Connect(UnusedPort())->Assign(milliseconds(200)));
+TEST_F(GrpcWorkerControlTest, WaitingEndsAtItsTimeoutWhenNobodyListens) {
+  const auto result = Run(Connect(UnusedPort())->AwaitReady(milliseconds(200)));
   ASSERT_FALSE(result);
   EXPECT_THAT(result.error().code, ::testing::AnyOf(ErrorCode::kDeadlineExceeded, ErrorCode::kUnavailable));
 }

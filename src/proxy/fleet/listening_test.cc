@@ -6,8 +6,9 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/use_future.hpp>
-#include <filesystem>
 #include <future>
+
+#include "base/temporary_folder.h"
 
 namespace pondpilot::proxy::fleet {
 namespace {
@@ -33,13 +34,10 @@ class AwaitListeningTest : public ::testing::Test {
     acceptor_.open(tcp::v4());
     acceptor_.set_option(tcp::acceptor::reuse_address(true));
     acceptor_.bind({asio::ip::address_v4::loopback(), 0});
-    folder_ = (std::filesystem::temp_directory_path() / "pondpilot-doors-XXXXXX").string();
-    EXPECT_NE(::mkdtemp(folder_.data()), nullptr);
   }
-  ~AwaitListeningTest() override { std::filesystem::remove_all(folder_); }
 
   std::shared_ptr<launch::WorkerSocket> Socket() const {
-    auto socket = launch::WorkerSocket::Listen(folder_ + "/s");
+    auto socket = launch::WorkerSocket::Listen(folder_ / "s");
     EXPECT_TRUE(socket);
     return socket ? *socket : nullptr;
   }
@@ -58,7 +56,7 @@ class AwaitListeningTest : public ::testing::Test {
 
   asio::io_context context_;
   tcp::acceptor acceptor_{context_};
-  std::string folder_;
+  const base::TemporaryFolder folder_;
 };
 
 TEST_F(AwaitListeningTest, EndsSoonAfterSomebodyListens) {
@@ -78,14 +76,14 @@ TEST_F(AwaitListeningTest, AWorkerThatTakesItsSocketIsFound) {
   auto done = Begin({acceptor_.local_endpoint(), Socket()}, seconds(60));
   context_.run_for(milliseconds(20));
   asio::local::stream_protocol::socket worker(context_);
-  worker.connect(folder_ + "/s");
+  worker.connect(folder_ / "s");
   EXPECT_EQ(Outcome(done), Door::kSocket);
 }
 
 TEST_F(AwaitListeningTest, ASocketAloneWillDo) {
   auto done = Begin({std::nullopt, Socket()}, seconds(60));
   asio::local::stream_protocol::socket worker(context_);
-  worker.connect(folder_ + "/s");
+  worker.connect(folder_ / "s");
   EXPECT_EQ(Outcome(done), Door::kSocket);
   auto nowhere = Begin({}, seconds(60));
   EXPECT_EQ(Outcome(nowhere), Door::kNone);

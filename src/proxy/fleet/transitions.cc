@@ -18,10 +18,6 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using telemetry::Level;
 
-constexpr milliseconds kFirstBackOff = seconds(1);
-constexpr milliseconds kLongestBackOff = seconds(30);
-constexpr milliseconds kCapRetryAfter = seconds(5);
-
 std::string InSeconds(milliseconds wait) {
   const auto whole = std::max<int64_t>(1, std::chrono::ceil<seconds>(wait).count());
   return std::to_string(whole) + (whole == 1 ? " second" : " seconds");
@@ -34,13 +30,16 @@ base::Error StartFailed(std::string detail, milliseconds retry_after) {
           std::move(detail), retry_after};
 }
 
-milliseconds BackOff(int failures) {
-  milliseconds wait = kFirstBackOff;
-  for (int i = 1; i < failures && wait < kLongestBackOff; ++i) wait *= 2;
-  return std::min(wait, kLongestBackOff);
+base::Secret TermsOf(const FleetOptions& options, const WorkerControlFactory& controls) {
+  return base::Secret(std::to_string(options.memory_limit_bytes) + " " + std::to_string(options.cpu_limit) +
+                      " " + controls.Terms().Reveal());
 }
 
 }  // namespace
+
+std::string Text(const base::Error& error) {
+  return error.detail.empty() ? error.message : error.message + " " + error.detail;
+}
 
 void OneTimeEvent::Happen() {
   happened_ = true;
@@ -77,6 +76,10 @@ std::string_view ToString(StopReason reason) {
       return "killed";
     case StopReason::kExited:
       return "exited";
+    case StopReason::kOutdated:
+      return "outdated";
+    case StopReason::kUnclaimed:
+      return "unclaimed";
   }
   return "unknown";
 }
@@ -92,6 +95,8 @@ std::string SentenceFor(StopReason reason, const std::optional<launch::WorkerExi
   switch (reason) {
     case StopReason::kIdleTimeout:
     case StopReason::kEvicted:
+    case StopReason::kOutdated:
+    case StopReason::kUnclaimed:
       return {};
     case StopReason::kShutdown:
       return "The proxy is shutting down and has stopped your database worker.";
@@ -125,6 +130,7 @@ Fleet::State::State(Fleet& owner, const asio::any_io_executor& executor, FleetOp
       launcher(fleet_launcher),
       controls(fleet_controls),
       clock(fleet_clock),
+      terms(TermsOf(options, controls)),
       change(strand, asio::steady_timer::time_point::max()) {}
 
 void Fleet::State::Spawn(std::function<asio::awaitable<void>()> work) {
@@ -145,7 +151,7 @@ void Fleet::State::Spawn(std::function<asio::awaitable<void>()> work) {
         }
         const std::scoped_lock lock(mutex);
         --tasks;
-        change.cancel();
+        change.cancel();  // this runs on the strand
       });
 }
 
@@ -198,28 +204,16 @@ base::Result<void> Fleet::State::BeginStart(const std::string& user_id, User& us
     return std::unexpected(
         StartFailed("the last start failed; the next is tried in " + InSeconds(wait), wait));
   }
-  const bool has_slot = slots < options.max_workers;
-  if (has_slot) {
-    ++slots;
-  } else {
-    // Only when one may become free without somebody's loss is it worth waiting.
-    const bool hope = std::ranges::any_of(users, [](const auto& other) {
-      return other.second.phase == Phase::kDraining ||
-             (other.second.phase == Phase::kReady && other.second.member->leases == 0);
-    });
-    if (!hope) {
-      return std::unexpected(base::Error{base::ErrorCode::kResourceExhausted,
-                                         "All " + std::to_string(options.max_workers) +
-                                             " database workers are busy. Try again in " +
-                                             InSeconds(kCapRetryAfter) + ".",
-                                         {},
-                                         kCapRetryAfter});
-    }
+  if (const milliseconds pause = launches.Pause(clock.Now()); pause.count() > 0) {
+    return std::unexpected(
+        StartFailed("the last launches failed, whosever; the next is tried in " + InSeconds(pause), pause));
   }
+  auto place = TakePlace();
   user.phase = Phase::kStarting;
+  if (place && place->warm) user.member = place->warm;
   // From the strand: Spawn takes the mutex, which is held here.
-  asio::post(strand, [this, self = fleet.shared_from_this(), user_id, has_slot] {
-    Spawn([this, user_id, has_slot] { return Start(user_id, has_slot); });
+  asio::post(strand, [this, self = fleet.shared_from_this(), user_id, place = std::move(place)] {
+    Spawn([this, user_id, place] { return Start(user_id, place); });
   });
   return {};
 }
@@ -235,7 +229,6 @@ void Fleet::State::FinishStart(const std::string& user_id, std::shared_ptr<Membe
     waiters.swap(user.waiters);
     waiter_count -= waiters.size();
     member->leases += waiters.size();
-    ++spawned;
   }
   for (Waiter& waiter : waiters) {
     waiter.deadline->cancel();
@@ -243,11 +236,10 @@ void Fleet::State::FinishStart(const std::string& user_id, std::shared_ptr<Membe
   }
 }
 
-void Fleet::State::FailStart(const std::string& user_id, base::Error reason, bool had_slot, bool back_off) {
+void Fleet::State::FailStart(const std::string& user_id, base::Error reason, bool back_off) {
   std::list<Waiter> waiters;
   {
     const std::scoped_lock lock(mutex);
-    if (had_slot) ReleaseSlot();
     User& user = users[user_id];
     user.phase = Phase::kAbsent;
     user.member.reset();
@@ -306,7 +298,13 @@ void Fleet::State::BecomeAbsent(const std::shared_ptr<Member>& member, StopReaso
 
 void Fleet::State::ReleaseSlot() {
   --slots;
-  change.cancel();
+  AnnounceChange();
+}
+
+void Fleet::State::AnnounceChange() {
+  asio::post(strand, [this, self = fleet.weak_from_this()] {
+    if (const auto alive = self.lock()) change.cancel();
+  });
 }
 
 bool Fleet::State::IsCurrent(const std::shared_ptr<Member>& member, Phase phase) const {
@@ -323,7 +321,7 @@ WorkerSnapshot Fleet::State::Snapshot(const Member& member) const {
 
 void Fleet::State::ForgetOldFailures() {
   // A user who doesn't come back for this long starts without a past.
-  const auto old = clock.Now() - 10 * kLongestBackOff;
+  const auto old = clock.Now() - 10 * Breaker::kLongestPause;
   std::erase_if(users, [old](const auto& entry) {
     return entry.second.phase == Phase::kAbsent && entry.second.waiters.empty() &&
            entry.second.retry_at < old;

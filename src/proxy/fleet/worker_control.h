@@ -30,26 +30,39 @@ struct WorkerActivity {
   uint32_t open_transactions = 0;
   std::chrono::milliseconds idle{0};
   bool healthy = true;
+  // What it was assigned; empty: nothing yet.
+  std::string user_id{};
+  std::string assignment{};
 };
 
-// The proxy's side of the control contract with one worker. Coroutines; each call ends by `timeout`. Assign
-// comes first.
+// Whose worker one becomes, and what it keeps as the proof of it (see assignment_proof.h).
+struct Assignment {
+  std::string user_id;
+  std::string proof;
+};
+
+// The proxy's side of the control contract with one worker. Coroutines; each call ends by `timeout`.
 class WorkerControl {
  public:
   virtual ~WorkerControl() = default;
-  // Waits until the worker answers and makes it this user's. Tries again while nothing listens yet.
+  // Returns once the worker answers. Tries again while nothing listens yet.
+  virtual boost::asio::awaitable<base::Result<void>> AwaitReady(std::chrono::milliseconds timeout) = 0;
+  // Makes it this user's, once.
   virtual boost::asio::awaitable<base::Result<std::vector<AttachmentState>>> Assign(
-      std::chrono::milliseconds timeout) = 0;
+      Assignment assignment, std::chrono::milliseconds timeout) = 0;
   virtual boost::asio::awaitable<base::Result<WorkerActivity>> Status(std::chrono::milliseconds timeout) = 0;
   virtual boost::asio::awaitable<base::Result<void>> Drain(std::chrono::milliseconds timeout) = 0;
   // The connection that Flight calls are relayed over. Null before the first call.
   virtual std::shared_ptr<::grpc::Channel> channel() const = 0;
 };
 
-// Makes the control of a worker that has just been launched.
+// Makes the control of a worker that has been launched, by this run of the proxy or an earlier one.
 class WorkerControlFactory {
  public:
   virtual ~WorkerControlFactory() = default;
+  // Stands for what every worker is assigned besides its user: the same for the same databases, credentials
+  // and extensions. To be kept like those.
+  virtual base::Secret Terms() const = 0;
   virtual std::shared_ptr<WorkerControl> Connect(const launch::LaunchedWorker& worker,
                                                  const base::Secret& token) = 0;
 };

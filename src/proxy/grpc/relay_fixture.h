@@ -188,8 +188,11 @@ class FixedControl final : public fleet::WorkerControl {
  public:
   explicit FixedControl(const std::string& address)
       : channel_(::grpc::CreateChannel(address, ::grpc::InsecureChannelCredentials())) {}
+  asio::awaitable<base::Result<void>> AwaitReady(std::chrono::milliseconds) override {
+    co_return base::Result<void>();
+  }
   asio::awaitable<base::Result<std::vector<fleet::AttachmentState>>> Assign(
-      std::chrono::milliseconds) override {
+      fleet::Assignment, std::chrono::milliseconds) override {
     co_return std::vector<fleet::AttachmentState>{};
   }
   asio::awaitable<base::Result<fleet::WorkerActivity>> Status(std::chrono::milliseconds) override {
@@ -206,6 +209,7 @@ class FixedControl final : public fleet::WorkerControl {
 
 class FixedControls final : public fleet::WorkerControlFactory {
  public:
+  base::Secret Terms() const override { return base::Secret(); }
   std::shared_ptr<fleet::WorkerControl> Connect(const launch::LaunchedWorker& worker,
                                                 const base::Secret&) override {
     return std::make_shared<FixedControl>(worker.address);
@@ -216,6 +220,9 @@ class FixedLauncher final : public launch::Launcher {
  public:
   explicit FixedLauncher(std::string address) : address_(std::move(address)) {}
   asio::awaitable<base::Result<void>> Prepare() override { co_return base::Result<void>(); }
+  asio::awaitable<base::Result<std::vector<launch::FoundWorker>>> Find() override {
+    co_return std::vector<launch::FoundWorker>();
+  }
   asio::awaitable<base::Result<void>> Check() override { co_return base::Result<void>(); }
   asio::awaitable<base::Result<launch::LaunchedWorker>> Launch(launch::WorkerSpec spec) override {
     if (fail) co_return base::Fail(base::ErrorCode::kUnavailable, "no engine");
@@ -246,7 +253,8 @@ class RelayTest : public ::testing::Test {
     worker_server_ = builder.BuildAndStart();
     launcher_ = std::make_unique<FixedLauncher>("ipv4:127.0.0.1:" + std::to_string(port));
     fleet::FleetOptions options;
-    options.token_key = base::Secret("key");
+    options.token_key = base::Secret("token key");
+    options.assignment_key = base::Secret("assignment key");
     fleet_ = fleet::Fleet::Create(io_.get_executor(), options, *launcher_, controls_, base::Clock::System());
     RelayServices services;
     services.verifier = &verifier_;

@@ -16,8 +16,8 @@ namespace pondpilot::proxy::launch {
 // What a worker is started with. Holds no secret: the worker gets its user's attachments over the control
 // contract.
 struct WorkerSpec {
-  std::string worker_id;     // unique; part of the container's name
-  std::string user_id;       // the token's sub; goes to a label as a digest, never in clear
+  std::string worker_id;  // unique; part of the container's name
+  std::string user_id;    // the token's sub; goes to a label as a digest, never in clear. Empty: nobody's yet
   std::string token_sha256;  // hex digest of the token that the proxy will present
   uint64_t memory_limit_bytes = 0;
   double cpu_limit = 0;
@@ -31,7 +31,20 @@ struct LaunchedWorker {
   std::string address;  // gRPC target, for example "ipv4:172.20.0.5:9090"
   // It asks for this socket and then does not listen at `address`; null: it was not given one.
   std::shared_ptr<WorkerSocket> socket = nullptr;
+  // How long the launch took: until the worker existed, and from then until it ran. For metrics.
+  std::chrono::milliseconds create_time{0};
+  std::chrono::milliseconds start_time{0};
 };
+
+// A worker that an earlier run of this instance launched.
+struct FoundWorker {
+  LaunchedWorker worker;
+  std::string user_digest;  // UserDigest of the user it was launched for; empty: it was launched for nobody
+  bool running = false;
+};
+
+// What a worker's backend may show of its user, say as a label: 16 hex digits.
+std::string UserDigest(const std::string& user_id);
 
 // How a worker ended.
 struct WorkerExit {
@@ -46,9 +59,12 @@ class Launcher {
  public:
   virtual ~Launcher() = default;
 
-  // Once, before anything else: finds the network, the image and the proxy's own container; removes what an
-  // earlier run of this same instance left behind. The error says what the operator has to do.
+  // Once, before anything else: finds the network, the image and the proxy's own container. The error says
+  // what the operator has to do.
   virtual boost::asio::awaitable<base::Result<void>> Prepare() = 0;
+  // Once, before the first launch: what an earlier run of this same instance has left. The caller stops those
+  // that it has no use for, also when they don't run any more.
+  virtual boost::asio::awaitable<base::Result<std::vector<FoundWorker>>> Find() = 0;
   // Is the backend usable now? For readiness.
   virtual boost::asio::awaitable<base::Result<void>> Check() = 0;
   // Returns once the worker runs and has an address. On an error nothing is left behind.

@@ -96,6 +96,7 @@ grpc::Status ControlService::Assign(grpc::ServerContext* context, const proto::A
     return {StatusCode::INVALID_ARGUMENT, "The lease is " + std::to_string(request->lease_ms()) +
                                               " ms; allowed: 1 to " + std::to_string(kMaxLeaseMs) + "."};
   }
+  if (request->user_id().empty()) return {StatusCode::INVALID_ARGUMENT, "Assign names no user."};
   std::vector<engine::Attachment> attachments;
   for (const proto::Attachment& in : request->attachments()) {
     engine::Attachment attachment;
@@ -118,6 +119,11 @@ grpc::Status ControlService::Assign(grpc::ServerContext* context, const proto::A
     return {StatusCode::INTERNAL, states.error().message + " " + states.error().detail};
   }
   Report(*states, response);
+  {
+    const std::lock_guard identity(identity_mutex_);
+    user_id_ = request->user_id();
+    assignment_ = request->assignment();
+  }
   lease_.Grant(std::chrono::milliseconds(request->lease_ms()));
   start_serving_();
   telemetry::Log(telemetry::Level::kInfo, "Worker assigned", {{"databases", states->size()}});
@@ -137,6 +143,9 @@ grpc::Status ControlService::Status(grpc::ServerContext* context, const proto::S
   response->set_sessions(sessions.sessions);
   response->set_idle_ms(static_cast<uint64_t>(activity.idle.count()));
   response->set_healthy(engine_.healthy());
+  const std::lock_guard identity(identity_mutex_);
+  response->set_user_id(user_id_);
+  response->set_assignment(assignment_);
   return grpc::Status::OK;
 }
 

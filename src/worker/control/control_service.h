@@ -34,8 +34,13 @@ class ControlService final : public pondpilot::control::v1::Worker::Service {
   Lease& lease_;
   const std::string token_sha256_;
   const std::function<void()> start_serving_;
-  std::mutex mutex_;
+  std::mutex mutex_;  // held while Assign works
   bool assigned_ = false;
+
+  // What Assign said, once it has succeeded.
+  std::mutex identity_mutex_;
+  std::string user_id_;
+  std::string assignment_;
 };
 
 }  // namespace pondpilot::worker::control

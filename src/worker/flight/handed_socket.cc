@@ -4,11 +4,9 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include <array>
-#include <cstring>
+#include <utility>
 
 namespace pondpilot::worker::flight {
 namespace {
@@ -21,74 +19,26 @@ constexpr int kSendBuffer = 4 << 20;
 // When the process is out of descriptors.
 constexpr int kAcceptPauseMs = 100;
 
-class Descriptor {
- public:
-  explicit Descriptor(int number) : number_(number) {}
-  ~Descriptor() {
-    if (number_ >= 0) (void)::close(number_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return number_; }
-  int Release() { return std::exchange(number_, -1); }
-
- private:
-  int number_;
-};
-
 bool Listens(int socket) {
   int value = 0;
   socklen_t size = sizeof(value);
   return ::getsockopt(socket, SOL_SOCKET, SO_ACCEPTCONN, &value, &size) == 0 && value == 1;
 }
 
-// The descriptor that came with the next byte; -1 when none did.
-int Receive(int connection) {
-  char byte = 0;
-  iovec data{&byte, 1};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-  msghdr message{};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  if (::recvmsg(connection, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) != 1) return -1;
-  const cmsghdr* header = CMSG_FIRSTHDR(&message);
-  if (header == nullptr || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS ||
-      header->cmsg_len != CMSG_LEN(sizeof(int))) {
-    return -1;
-  }
-  int descriptor = -1;
-  std::memcpy(&descriptor, CMSG_DATA(header), sizeof(int));
-  return descriptor;
-}
-
 }  // namespace
 
 std::unique_ptr<HandedSocket> HandedSocket::Ask(const std::string& path, milliseconds timeout) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.empty() || path.size() >= sizeof(address.sun_path)) return nullptr;
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-  const Descriptor connection(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (connection.get() < 0 ||
-      ::connect(connection.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
-    return nullptr;
-  }
+  const base::Descriptor connection = base::ConnectUnix(path);
+  if (!connection.valid()) return nullptr;
   pollfd answer{connection.get(), POLLIN, 0};
   if (::poll(&answer, 1, static_cast<int>(timeout.count())) != 1) return nullptr;
-  Descriptor listening(Receive(connection.get()));
-  if (listening.get() < 0 || !Listens(listening.get())) return nullptr;
-  std::unique_ptr<HandedSocket> socket(new HandedSocket(listening.Release()));
-  socket->stop_ = ::eventfd(0, EFD_CLOEXEC);
-  return socket->stop_ < 0 ? nullptr : std::move(socket);
+  base::Descriptor listening = base::ReceiveDescriptor(connection.get());
+  base::Descriptor stop(::eventfd(0, EFD_CLOEXEC));
+  if (!listening.valid() || !Listens(listening.get()) || !stop.valid()) return nullptr;
+  return std::unique_ptr<HandedSocket>(new HandedSocket(std::move(listening), std::move(stop)));
 }
 
-HandedSocket::~HandedSocket() {
-  Stop();
-  (void)::close(listening_);
-  if (stop_ >= 0) (void)::close(stop_);
-}
+HandedSocket::~HandedSocket() { Stop(); }
 
 void HandedSocket::AttachTo(grpc::ServerBuilder& builder) {
   server_ = builder.experimental().AddExternalConnectionAcceptor(
@@ -100,23 +50,23 @@ void HandedSocket::Start() { thread_ = std::thread(&HandedSocket::Accept, this);
 
 void HandedSocket::Stop() {
   if (!thread_.joinable()) return;
-  (void)::eventfd_write(stop_, 1);
+  (void)::eventfd_write(stop_.get(), 1);
   thread_.join();
 }
 
 void HandedSocket::Accept() {
-  std::array<pollfd, 2> wait{pollfd{listening_, POLLIN, 0}, pollfd{stop_, POLLIN, 0}};
+  std::array<pollfd, 2> wait{pollfd{listening_.get(), POLLIN, 0}, pollfd{stop_.get(), POLLIN, 0}};
   while (true) {
     if (::poll(wait.data(), wait.size(), -1) < 0) continue;
     if (wait[1].revents != 0) return;
-    const int connection = ::accept4(listening_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    const int connection = ::accept4(listening_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (connection < 0) {
       (void)::poll(&wait[1], 1, kAcceptPauseMs);
       continue;
     }
     (void)::setsockopt(connection, SOL_SOCKET, SO_SNDBUF, &kSendBuffer, sizeof(kSendBuffer));
     grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters parameters;
-    parameters.listener_fd = listening_;
+    parameters.listener_fd = listening_.get();
     parameters.fd = connection;
     server_->HandleNewConnection(&parameters);
   }

@@ -4,9 +4,11 @@
 
 #include <chrono>
 #include <memory>
-#include <optional>
 #include <string>
 #include <thread>
+#include <utility>
+
+#include "base/unix_socket.h"
 
 namespace pondpilot::worker::flight {
 
@@ -28,11 +30,12 @@ class HandedSocket {
   void Stop();
 
  private:
-  explicit HandedSocket(int listening) : listening_(listening) {}
+  HandedSocket(base::Descriptor listening, base::Descriptor stop)
+      : listening_(std::move(listening)), stop_(std::move(stop)) {}
   void Accept();
 
-  const int listening_;
-  int stop_ = -1;  // an eventfd
+  const base::Descriptor listening_;
+  const base::Descriptor stop_;  // an eventfd
   std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> server_;
   std::thread thread_;
 };

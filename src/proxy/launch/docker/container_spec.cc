@@ -4,7 +4,6 @@
 #include <cmath>
 #include <format>
 
-#include "base/secret.h"
 #include "contract/names.h"
 
 namespace pondpilot::proxy::launch::docker {
@@ -15,7 +14,6 @@ namespace json = boost::json;
 constexpr char kWorkerUser[] = "1000:1000";
 constexpr char kSpillDir[] = "/var/lib/pondpilot/spill";
 constexpr int64_t kPidsLimit = 512;
-constexpr size_t kUserDigestDigits = 16;
 
 }  // namespace
 
@@ -59,15 +57,12 @@ json::value ContainerSpec(const WorkerSpec& worker, const std::string& image, co
       {"Ulimits", json::array{json::object{{"Name", "core"}, {"Soft", 0}, {"Hard", 0}}}},
       {"RestartPolicy", json::object{{"Name", "no"}}},
   };
+  json::object labels{
+      {kManagedLabel, "true"}, {kInstanceLabel, instance}, {kWorkerIdLabel, worker.worker_id}};
+  if (!worker.user_id.empty()) labels[kUserDigestLabel] = UserDigest(worker.user_id);
   return json::object{
-      {"Image", image},
-      {"Env", std::move(environment)},
-      {"User", kWorkerUser},
-      {"Labels",
-       json::object{{kManagedLabel, "true"},
-                    {kInstanceLabel, instance},
-                    {kWorkerIdLabel, worker.worker_id},
-                    {kUserDigestLabel, base::Sha256Hex(worker.user_id).substr(0, kUserDigestDigits)}}},
+      {"Image", image},      {"Env", std::move(environment)},
+      {"User", kWorkerUser}, {"Labels", std::move(labels)},
       {"HostConfig", host},
   };
 }

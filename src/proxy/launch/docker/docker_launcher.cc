@@ -1,15 +1,12 @@
 #include "proxy/launch/docker/docker_launcher.h"
 
 #include <algorithm>
-#include <boost/asio/any_io_executor.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/deferred.hpp>
 #include <boost/asio/error.hpp>
-#include <boost/asio/experimental/parallel_group.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/json.hpp>
+#include <set>
 #include <utility>
 
 #include "contract/names.h"
@@ -34,7 +31,6 @@ constexpr milliseconds kStopMargin = seconds(15);
 constexpr milliseconds kExitWait = std::chrono::minutes(10);
 constexpr milliseconds kFirstReconnect(200);
 constexpr milliseconds kLongestReconnect = seconds(5);
-constexpr size_t kRemovalsAtOnce = 8;
 // The exit code of what SIGKILL has ended.
 constexpr int kKilled = 137;
 
@@ -72,7 +68,6 @@ asio::awaitable<base::Result<void>> DockerLauncher::Prepare() {
   self_ = std::move(*self);
   instance_ = InstanceName();
   if (const auto found = co_await FindNetwork(); !found) co_return found;
-  if (const auto removed = co_await RemoveLeftovers(); !removed) co_return removed;
   sockets_ = SocketFolders::Open(options_.socket_folder, instance_, self_);
   if (const auto found = co_await FindImage(); !found) co_return found;
   co_return base::Result<void>();
@@ -191,7 +186,7 @@ asio::awaitable<base::Error> DockerLauncher::NoSuchNetwork() {
       {}};
 }
 
-asio::awaitable<base::Result<void>> DockerLauncher::RemoveLeftovers() {
+asio::awaitable<base::Result<std::vector<FoundWorker>>> DockerLauncher::Find() {
   const json::value filters =
       json::object{{"label", json::array{std::string(kManagedLabel) + "=true",
                                          std::string(kInstanceLabel) + "=" + instance_}}};
@@ -201,44 +196,33 @@ asio::awaitable<base::Result<void>> DockerLauncher::RemoveLeftovers() {
   if (reply->status != 200 || !reply->body.is_array()) {
     co_return std::unexpected(EngineError("list containers", *reply));
   }
-  auto ids = std::make_shared<std::vector<std::string>>();
+  std::vector<FoundWorker> found;
+  std::set<std::string> running;
   for (const json::value& container : reply->body.get_array()) {
-    if (std::string id = StringAt(container, "/Id"); !id.empty()) ids->push_back(std::move(id));
+    FoundWorker worker;
+    worker.worker.handle = StringAt(container, "/Id");
+    if (worker.worker.handle.empty()) continue;
+    worker.worker.worker_id = StringAt(container, "/Labels/" + std::string(kWorkerIdLabel));
+    worker.user_digest = StringAt(container, "/Labels/" + std::string(kUserDigestLabel));
+    worker.running = StringAt(container, "/State") == "running";
+    worker.worker.address = AddressIn(container);
+    if (worker.running) running.insert(worker.worker.worker_id);
+    found.push_back(std::move(worker));
   }
-  using Task = decltype(asio::co_spawn(asio::any_io_executor(), RemoveEach(ids), asio::deferred));
-  const auto executor = co_await asio::this_coro::executor;
-  std::vector<Task> tasks;
-  for (size_t i = 0; i < std::min(kRemovalsAtOnce, ids->size()); ++i) {
-    tasks.push_back(asio::co_spawn(executor, RemoveEach(ids), asio::deferred));
-  }
-  if (!tasks.empty()) {
-    co_await asio::experimental::make_parallel_group(std::move(tasks))
-        .async_wait(asio::experimental::wait_for_all(), asio::use_awaitable);
-  }
-  co_return base::Result<void>();
-}
-
-asio::awaitable<void> DockerLauncher::RemoveEach(std::shared_ptr<std::vector<std::string>> ids) {
-  while (!ids->empty()) {
-    const std::string id = std::move(ids->back());
-    ids->pop_back();
-    const auto removed = co_await Remove(id);
-    if (removed) {
-      telemetry::Log(telemetry::Level::kInfo, "Container left by an earlier run removed",
-                     {{"container_id", id}});
-    } else {
-      // No reason not to serve: it answers nobody but the proxy that made it, and ends by its lease.
-      telemetry::Log(telemetry::Level::kWarn, "Container left by an earlier run can't be removed",
-                     {{"container_id", id}, {"error", removed.error().message}});
+  if (sockets_) {
+    auto sockets = sockets_->Find(running);
+    for (FoundWorker& worker : found) {
+      const auto socket = sockets.find(worker.worker.worker_id);
+      if (socket != sockets.end()) worker.worker.socket = std::move(socket->second);
     }
   }
+  co_return found;
 }
 
 asio::awaitable<base::Result<void>> DockerLauncher::Check() { co_return co_await engine_.Ping(); }
 
 asio::awaitable<base::Result<LaunchedWorker>> DockerLauncher::Launch(WorkerSpec spec) {
-  const std::string worker_id = spec.worker_id;
-  const std::string name = "pondpilot-worker-" + worker_id;
+  const std::string name = "pondpilot-worker-" + spec.worker_id;
   base::Result<LaunchedWorker> launched = base::Fail(ErrorCode::kCancelled, "The launch was cancelled.");
   try {
     launched = co_await CreateAndStart(std::move(spec), name);
@@ -255,7 +239,6 @@ asio::awaitable<base::Result<LaunchedWorker>> DockerLauncher::Launch(WorkerSpec 
     if (const auto removed = co_await Remove(name); !removed) {
       launched.error().detail += " Its container could not be removed: " + removed.error().message;
     }
-    if (sockets_) sockets_->Remove(worker_id);
   }
   co_return launched;
 }
@@ -263,42 +246,49 @@ asio::awaitable<base::Result<LaunchedWorker>> DockerLauncher::Launch(WorkerSpec 
 asio::awaitable<base::Result<LaunchedWorker>> DockerLauncher::CreateAndStart(WorkerSpec spec,
                                                                              std::string name) {
   std::shared_ptr<WorkerSocket> socket;
+  const auto begun = std::chrono::steady_clock::now();
   const auto created = co_await Create(spec, std::move(name), socket);
   if (!created) co_return std::unexpected(created.error());
   if (created->status != 201) co_return std::unexpected(EngineError("create a worker's container", *created));
   const std::string id = StringAt(created->body, "/Id");
+  const auto created_at = std::chrono::steady_clock::now();
   const auto started = co_await engine_.Post("/containers/" + id + "/start", std::nullopt, kSlow);
+  const auto started_at = std::chrono::steady_clock::now();
   if (!started) co_return std::unexpected(started.error());
   if (!IsOk(started->status)) co_return std::unexpected(EngineError("start a worker's container", *started));
   const auto inspected = co_await engine_.Get("/containers/" + id + "/json", kQuick);
   if (!inspected) co_return std::unexpected(inspected.error());
   if (inspected->status != 200)
     co_return std::unexpected(EngineError("show a worker's container", *inspected));
-  const std::string network = "/NetworkSettings/Networks/" + network_;
-  const std::string ipv4 = StringAt(inspected->body, network + "/IPAddress");
-  const std::string ipv6 = StringAt(inspected->body, network + "/GlobalIPv6Address");
-  if (ipv4.empty() && ipv6.empty()) {
+  const std::string address = AddressIn(inspected->body);
+  if (address.empty()) {
     // A container that has ended at once has no address any more.
     co_return base::Fail(ErrorCode::kUnavailable, "The worker's container has no address on the network " +
                                                       network_ + "; its state is " +
                                                       StringAt(inspected->body, "/State/Status") + ".");
   }
-  if (socket) {
-    const std::scoped_lock lock(socket_state_->mutex);
-    socket_state_->users[id] = spec.worker_id;
-  }
   co_return LaunchedWorker{.worker_id = spec.worker_id,
                            .handle = id,
-                           .address = (ipv4.empty() ? "ipv6:[" + ipv6 + "]:" : "ipv4:" + ipv4 + ":") +
-                                      std::to_string(contract::kWorkerPort),
-                           .socket = std::move(socket)};
+                           .address = address,
+                           .socket = std::move(socket),
+                           .create_time = std::chrono::duration_cast<milliseconds>(created_at - begun),
+                           .start_time = std::chrono::duration_cast<milliseconds>(started_at - created_at)};
+}
+
+std::string DockerLauncher::AddressIn(const json::value& container) const {
+  const std::string network = "/NetworkSettings/Networks/" + network_;
+  const std::string ipv4 = StringAt(container, network + "/IPAddress");
+  const std::string ipv6 = StringAt(container, network + "/GlobalIPv6Address");
+  if (ipv4.empty() && ipv6.empty()) return {};
+  return (ipv4.empty() ? "ipv6:[" + ipv6 + "]:" : "ipv4:" + ipv4 + ":") +
+         std::to_string(contract::kWorkerPort);
 }
 
 asio::awaitable<base::Result<EngineReply>> DockerLauncher::Create(const WorkerSpec& spec, std::string name,
                                                                   std::shared_ptr<WorkerSocket>& socket) {
   const std::string path = "/containers/create?name=" + name;
   auto mounts = MountsFor(spec.sqlite_paths, self_, facts_);
-  if (UsesSockets()) {
+  if (sockets_ && sockets_->usable()) {
     auto folder = sockets_->Make(spec.worker_id);
     if (folder) {
       auto with_folder = mounts;
@@ -310,8 +300,7 @@ asio::awaitable<base::Result<EngineReply>> DockerLauncher::Create(const WorkerSp
         co_return created;
       }
       // An engine in a virtual machine, say, that takes the folder for one of another machine.
-      sockets_->Remove(spec.worker_id);
-      RefuseSockets(EngineError("mount the sockets' folder", *created));
+      sockets_->GiveUp(EngineError("mount the sockets' folder", *created));
     } else {
       // The network will do for this one.
       telemetry::Log(telemetry::Level::kWarn, "A worker is reached over the network, not over a socket",
@@ -329,38 +318,10 @@ asio::awaitable<base::Result<void>> DockerLauncher::Stop(std::string handle, mil
         co_await engine_.Post("/containers/" + handle + "/stop?t=" + std::to_string(whole.count()),
                               std::nullopt, whole + kStopMargin);
     if (!reply) co_return std::unexpected(reply.error());
+    if (reply->status == 404) co_return base::Result<void>();
     // Whatever else it answers, the removal that follows kills.
   }
-  auto removed = co_await Remove(handle);
-  if (removed) RemoveSocket(handle);
-  co_return removed;
-}
-
-bool DockerLauncher::UsesSockets() const {
-  if (!sockets_) return false;
-  const std::scoped_lock lock(socket_state_->mutex);
-  return !socket_state_->refused;
-}
-
-void DockerLauncher::RefuseSockets(const base::Error& reason) {
-  {
-    const std::scoped_lock lock(socket_state_->mutex);
-    if (std::exchange(socket_state_->refused, true)) return;
-  }
-  telemetry::Log(telemetry::Level::kWarn, "Workers are reached over the network, not over sockets",
-                 {{"error", reason.message}});
-}
-
-void DockerLauncher::RemoveSocket(const std::string& handle) {
-  std::string worker_id;
-  {
-    const std::scoped_lock lock(socket_state_->mutex);
-    const auto found = socket_state_->users.find(handle);
-    if (found == socket_state_->users.end()) return;
-    worker_id = std::move(found->second);
-    socket_state_->users.erase(found);
-  }
-  sockets_->Remove(worker_id);
+  co_return co_await Remove(std::move(handle));
 }
 
 asio::awaitable<base::Result<void>> DockerLauncher::Remove(std::string container) {

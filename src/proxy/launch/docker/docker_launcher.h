@@ -1,9 +1,8 @@
 #pragma once
 
+#include <boost/json/fwd.hpp>
 #include <chrono>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -36,6 +35,7 @@ class DockerLauncher final : public Launcher {
   explicit DockerLauncher(DockerOptions options, HostFacts facts = ReadHostFacts());
 
   boost::asio::awaitable<base::Result<void>> Prepare() override;
+  boost::asio::awaitable<base::Result<std::vector<FoundWorker>>> Find() override;
   boost::asio::awaitable<base::Result<void>> Check() override;
   boost::asio::awaitable<base::Result<LaunchedWorker>> Launch(WorkerSpec spec) override;
   boost::asio::awaitable<base::Result<void>> Stop(std::string handle,
@@ -46,7 +46,7 @@ class DockerLauncher final : public Launcher {
   const std::string& network() const { return network_; }
   const std::string& instance() const { return instance_; }
   const std::string& api_version() const { return engine_.api_version(); }
-  const char* transport() const { return sockets_ ? "unix" : "tcp"; }
+  const char* transport() const { return sockets_ && sockets_->usable() ? "unix" : "tcp"; }
 
  private:
   boost::asio::awaitable<base::Result<void>> FindImage();
@@ -54,16 +54,13 @@ class DockerLauncher final : public Launcher {
   boost::asio::awaitable<base::Result<void>> FindNetwork();
   boost::asio::awaitable<base::Result<std::optional<std::string>>> ComposeNetwork();
   boost::asio::awaitable<base::Error> NoSuchNetwork();
-  boost::asio::awaitable<base::Result<void>> RemoveLeftovers();
-  boost::asio::awaitable<void> RemoveEach(std::shared_ptr<std::vector<std::string>> ids);
   boost::asio::awaitable<base::Result<LaunchedWorker>> CreateAndStart(WorkerSpec spec, std::string name);
   boost::asio::awaitable<base::Result<EngineReply>> Create(const WorkerSpec& spec, std::string name,
                                                            std::shared_ptr<WorkerSocket>& socket);
   boost::asio::awaitable<base::Result<void>> Remove(std::string container);
-  bool UsesSockets() const;
-  void RefuseSockets(const base::Error& reason);
-  void RemoveSocket(const std::string& handle);
   std::string InstanceName() const;
+  // gRPC target of a container as the engine describes it; empty when it has no address on the network.
+  std::string AddressIn(const boost::json::value& container) const;
 
   const DockerOptions options_;
   const HostFacts facts_;
@@ -72,14 +69,7 @@ class DockerLauncher final : public Launcher {
   std::optional<SelfContainer> self_;
   std::string network_;
   std::string instance_;
-  std::optional<SocketFolders> sockets_;
-
-  struct Sockets {
-    std::mutex mutex;
-    bool refused = false;                      // the engine can't show workers the folder
-    std::map<std::string, std::string> users;  // worker id by handle
-  };
-  std::unique_ptr<Sockets> socket_state_ = std::make_unique<Sockets>();
+  std::unique_ptr<SocketFolders> sockets_;  // null: none
 };
 
 }  // namespace pondpilot::proxy::launch::docker

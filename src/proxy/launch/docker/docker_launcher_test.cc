@@ -6,10 +6,9 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/json.hpp>
-#include <filesystem>
 
 #include "base/secret.h"
-#include "proxy/launch/docker/fake_engine.h"
+#include "proxy/launch/docker/launcher_fixture.h"
 
 namespace pondpilot::proxy::launch::docker {
 namespace {
@@ -21,80 +20,6 @@ using std::chrono::seconds;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-const std::string kSelfId(64, 'a');
-const std::string kWorkerId = "0123456789abcdef";
-const std::string kHandle(64, 'c');
-
-HostFacts OnTheHost() {
-  return {.mountinfo = "", .hostname = "box", .is_file = [](const std::string&) { return false; }};
-}
-
-HostFacts InAContainer() {
-  HostFacts facts = OnTheHost();
-  facts.mountinfo =
-      "1 2 8:1 /var/lib/docker/containers/" + kSelfId + "/hostname /etc/hostname rw - ext4 /dev/sda rw\n";
-  return facts;
-}
-
-class DockerLauncherTest : public ::testing::Test {
- protected:
-  DockerLauncherTest() {
-    options_.socket = engine_.path();
-    options_.image = "worker:1";
-    engine_.On("GET /v1.41/images/worker%3A1/json", {{200, R"({"Id":"i"})"}});
-    engine_.On("GET /v1.41/networks/bridge", {{200, R"({"Name":"bridge"})"}});
-    engine_.On(Leftovers("box"), {{200, "[]"}});
-  }
-
-  static std::string Leftovers(const std::string& instance) {
-    return "GET /v1.41/containers/json?all=true&filters=" +
-           UrlEncode(R"({"label":["pondpilot.managed=true","pondpilot.instance=)" + instance + R"("]})");
-  }
-
-  // The proxy's own container, on these networks.
-  void Self(const std::string& networks, const std::string& labels = "{}", const std::string& mounts = "[]") {
-    engine_.On(
-        "GET /v1.41/containers/" + kSelfId + "/json",
-        {{200, R"({"Id":")" + kSelfId + R"(","Name":"/proxy","Config":{"Labels":)" + labels +
-                   R"(},"NetworkSettings":{"Networks":)" + networks + R"(},"Mounts":)" + mounts + "}"}});
-    engine_.On(Leftovers("proxy"), {{200, "[]"}});
-  }
-
-  void LaunchGoesWell() {
-    engine_.On("POST /v1.41/containers/create?name=pondpilot-worker-" + kWorkerId,
-               {{201, R"({"Id":")" + kHandle + "\"}"}});
-    engine_.On("POST /v1.41/containers/" + kHandle + "/start", {{204}});
-    engine_.On("GET /v1.41/containers/" + kHandle + "/json",
-               {{200, R"({"NetworkSettings":{"Networks":{"bridge":{"IPAddress":"172.17.0.9"}}}})"}});
-  }
-
-  DockerLauncher Prepared(HostFacts facts = OnTheHost()) {
-    DockerLauncher launcher(options_, std::move(facts));
-    const auto prepared = Await(launcher.Prepare());
-    EXPECT_TRUE(prepared) << prepared.error().message;
-    return launcher;
-  }
-
-  std::string PrepareError(HostFacts facts = OnTheHost()) {
-    DockerLauncher launcher(options_, std::move(facts));
-    const auto prepared = Await(launcher.Prepare());
-    EXPECT_FALSE(prepared);
-    return prepared ? "" : prepared.error().message;
-  }
-
-  static WorkerSpec Spec() {
-    return {.worker_id = kWorkerId,
-            .user_id = "alice",
-            .token_sha256 = std::string(64, 'd'),
-            .memory_limit_bytes = 512 << 20,
-            .cpu_limit = 0.5,
-            .sqlite_paths = {}};
-  }
-
-  FakeEngine engine_;
-  DockerOptions options_;
-};
 
 TEST_F(DockerLauncherTest, AWorkerIsConfined) {
   LaunchGoesWell();
@@ -126,7 +51,7 @@ TEST_F(DockerLauncherTest, AWorkerIsConfined) {
   EXPECT_EQ(labels.at("pondpilot.managed"), json::value("true"));
   EXPECT_EQ(labels.at("pondpilot.instance"), json::value("box"));
   EXPECT_EQ(labels.at("pondpilot.worker-id"), json::value(kWorkerId));
-  EXPECT_EQ(labels.at("pondpilot.user-digest"), json::value(base::Sha256Hex("alice").substr(0, 16)));
+  EXPECT_EQ(labels.at("pondpilot.user-digest"), json::value(UserDigest("alice")));
   EXPECT_THAT(engine_.BodyOf("POST /v1.41/containers/create"), Not(HasSubstr("alice")));
 }
 
@@ -167,84 +92,6 @@ TEST_F(DockerLauncherTest, FilesOfTheProxysMountsAreSharedReadOnly) {
   EXPECT_EQ(json::serialize(body.at("HostConfig").at("Mounts").at(1)),
             R"({"Type":"bind","Source":"/srv/shop/shop.db","Target":"/data/shop.db","ReadOnly":true})");
   EXPECT_EQ(body.at("HostConfig").at("Mounts").as_array().size(), 2u);
-}
-
-class SocketTest : public DockerLauncherTest {
- protected:
-  SocketTest() {
-    folder_ = (std::filesystem::temp_directory_path() / "pondpilot-launch-XXXXXX").string();
-    EXPECT_NE(::mkdtemp(folder_.data()), nullptr);
-    options_.socket_folder = folder_;
-    LaunchGoesWell();
-    engine_.On("DELETE /v1.41/containers/" + kHandle + "?force=true&v=true", {{204}});
-  }
-  ~SocketTest() override {
-    std::error_code error;
-    std::filesystem::remove_all(folder_, error);
-  }
-
-  static std::filesystem::path FolderOf(const LaunchedWorker& worker) {
-    return std::filesystem::path(worker.socket->path()).parent_path();
-  }
-
-  std::string folder_;
-};
-
-TEST_F(SocketTest, AWorkerIsShownItsFolderAndToldOfItsSocket) {
-  auto launcher = Prepared();
-  EXPECT_STREQ(launcher.transport(), "unix");
-  const auto worker = Await(launcher.Launch(Spec()));
-  ASSERT_TRUE(worker) << worker.error().message;
-  ASSERT_TRUE(worker->socket);
-  EXPECT_TRUE(worker->socket->path().starts_with(folder_)) << worker->socket->path();
-  EXPECT_TRUE(std::filesystem::is_socket(worker->socket->path()));
-  const json::value body = json::parse(engine_.BodyOf("POST /v1.41/containers/create"));
-  EXPECT_EQ(json::serialize(body.at("HostConfig").at("Mounts").at(1)),
-            R"({"Type":"bind","Source":")" + FolderOf(*worker).string() +
-                R"(","Target":"/run/pondpilot","ReadOnly":true})");
-  EXPECT_THAT(json::serialize(body.at("Env")), HasSubstr("PONDPILOT_SOCKET=/run/pondpilot/flight.sock"));
-  EXPECT_TRUE(Await(launcher.Stop(worker->handle, seconds(0))));
-  EXPECT_FALSE(std::filesystem::exists(FolderOf(*worker)));
-}
-
-TEST_F(SocketTest, AFailedLaunchLeavesNoFolder) {
-  engine_.On("POST /v1.41/containers/" + kHandle + "/start", {{500, "{}"}});
-  engine_.On("DELETE /v1.41/containers/pondpilot-worker-" + kWorkerId + "?force=true&v=true", {{204}});
-  auto launcher = Prepared();
-  ASSERT_FALSE(Await(launcher.Launch(Spec())));
-  EXPECT_THAT(engine_.BodyOf("POST /v1.41/containers/create"), HasSubstr(folder_));
-  for (const auto& instance : std::filesystem::directory_iterator(folder_)) {
-    EXPECT_TRUE(std::filesystem::is_empty(instance.path())) << instance.path();
-  }
-}
-
-TEST_F(SocketTest, AnEngineThatCannotShowTheFolderGetsWorkersWithoutSockets) {
-  engine_.On("POST /v1.41/containers/create?name=pondpilot-worker-" + kWorkerId,
-             {{400, R"({"message":"bind source path does not exist"})"},
-              {201, R"({"Id":")" + kHandle + "\"}"},
-              {201, R"({"Id":")" + kHandle + "\"}"}});
-  auto launcher = Prepared();
-  for (int i = 0; i < 2; ++i) {
-    const auto worker = Await(launcher.Launch(Spec()));
-    ASSERT_TRUE(worker) << worker.error().message;
-    EXPECT_FALSE(worker->socket);
-    EXPECT_EQ(worker->address, "ipv4:172.17.0.9:9090");
-  }
-  EXPECT_EQ(engine_.Count("POST /v1.41/containers/create"), 3u) << "the second launch tries no more";
-  EXPECT_THAT(engine_.BodyOf("POST /v1.41/containers/create"), Not(HasSubstr("PONDPILOT_SOCKET")));
-  for (const auto& instance : std::filesystem::directory_iterator(folder_)) {
-    EXPECT_TRUE(std::filesystem::is_empty(instance.path())) << instance.path();
-  }
-}
-
-TEST_F(SocketTest, AFolderThatCannotBeMadeCostsOneWorkerItsSocket) {
-  auto launcher = Prepared();
-  const auto first = Await(launcher.Launch(Spec()));
-  ASSERT_TRUE(first && first->socket);
-  // The same worker's once more: its socket is there already.
-  const auto again = Await(launcher.Launch(Spec()));
-  ASSERT_TRUE(again) << again.error().message;
-  EXPECT_FALSE(again->socket);
 }
 
 TEST_F(DockerLauncherTest, AMissingImageIsPulled) {
@@ -317,27 +164,45 @@ TEST_F(DockerLauncherTest, TheInstanceComesFromTheConfigurationThenComposeThenTh
   EXPECT_EQ(Prepared(InAContainer()).instance(), "mine");
 }
 
-TEST_F(DockerLauncherTest, LeftoversOfThisInstanceAreRemoved) {
-  engine_.On(Leftovers("box"), {{200, R"([{"Id":"one"},{"Id":"two"}])"}});
-  engine_.On("DELETE /v1.41/containers/one?force=true&v=true", {{204}});
-  engine_.On("DELETE /v1.41/containers/two?force=true&v=true", {{409, "{}"}});
-  engine_.On("POST /v1.41/containers/two/wait?condition=removed", {{200, R"({"StatusCode":0})"}});
-  Prepared();
-  EXPECT_EQ(engine_.Count("DELETE"), 2u);
-  EXPECT_EQ(engine_.Count("POST /v1.41/containers/two/wait"), 1u);
+TEST_F(DockerLauncherTest, WhatAnEarlierRunLeftIsFound) {
+  engine_.On(Leftovers("box"),
+             {{200, R"([{"Id":"one","State":"running","Labels":{"pondpilot.worker-id":"w1",)"
+                    R"("pondpilot.user-digest":"d1"},"NetworkSettings":{"Networks":{"bridge":)"
+                    R"({"IPAddress":"172.17.0.9"}}}},)"
+                    R"({"Id":"two","State":"exited","Labels":{"pondpilot.worker-id":"w2"}},)"
+                    R"({"Id":"three"},{"State":"running"},7])"}});
+  auto launcher = Prepared();
+  const auto found = Await(launcher.Find());
+  ASSERT_TRUE(found) << found.error().message;
+  ASSERT_EQ(found->size(), 3u) << "what has no id can't even be removed";
+  const FoundWorker& one = found->at(0);
+  EXPECT_EQ(one.worker.handle, "one");
+  EXPECT_EQ(one.worker.worker_id, "w1");
+  EXPECT_EQ(one.worker.address, "ipv4:172.17.0.9:9090");
+  EXPECT_FALSE(one.worker.socket);
+  EXPECT_EQ(one.user_digest, "d1");
+  EXPECT_TRUE(one.running);
+  EXPECT_EQ(found->at(1).user_digest, "");
+  EXPECT_FALSE(found->at(1).running);
+  EXPECT_FALSE(found->at(2).running);
+  EXPECT_EQ(engine_.Count("DELETE"), 0u);
 }
 
-TEST_F(DockerLauncherTest, ALeftoverThatCannotBeRemovedIsNoReasonNotToServe) {
-  std::string list;
-  for (int i = 0; i < 20; ++i) {
-    const std::string id = "left" + std::to_string(i);
-    list += (i ? "," : "") + (R"({"Id":")" + id + "\"}");
-    engine_.On("DELETE /v1.41/containers/" + id + "?force=true&v=true",
-               {{i == 3 ? 500 : 204, R"({"message":"device busy"})"}});
-  }
-  engine_.On(Leftovers("box"), {{200, "[" + list + "]"}});
-  Prepared();
-  EXPECT_EQ(engine_.Count("DELETE"), 20u);
+TEST_F(DockerLauncherTest, AListThatIsNoneIsAnError) {
+  auto launcher = Prepared();
+  engine_.On(Leftovers("box"), {{500, R"({"message":"database is locked"})"}});
+  const auto found = Await(launcher.Find());
+  ASSERT_FALSE(found);
+  EXPECT_THAT(found.error().message, HasSubstr("database is locked"));
+}
+
+TEST_F(DockerLauncherTest, AWorkerForNobodyHasNoUsersLabel) {
+  LaunchGoesWell();
+  auto launcher = Prepared();
+  WorkerSpec spec = Spec();
+  spec.user_id.clear();
+  ASSERT_TRUE(Await(launcher.Launch(spec)));
+  EXPECT_THAT(engine_.BodyOf("POST /v1.41/containers/create"), Not(HasSubstr("user-digest")));
 }
 
 TEST_F(DockerLauncherTest, ACancelledLaunchRemovesWhatItMade) {

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <cstdlib>
 #include <thread>
@@ -42,12 +43,21 @@ class RealEngineTest : public ::testing::Test {
 
   void TearDown() override {
     if (!engine_) return;
-    DockerLauncher cleaner(options_);
-    if (!options_.image.empty()) {
-      EXPECT_TRUE(Await(cleaner.Prepare()));
-    }
+    RemoveWorkers(options_);
     for (const std::string& image : images_) Call("DELETE", "/images/" + UrlEncode(image) + "?force=true");
     Call("DELETE", "/networks/" + name_);
+  }
+
+  // All that this instance has left.
+  static void RemoveWorkers(const DockerOptions& options) {
+    if (options.image.empty()) return;
+    DockerLauncher cleaner(options);
+    EXPECT_TRUE(Await(cleaner.Prepare()));
+    const auto left = Await(cleaner.Find());
+    ASSERT_TRUE(left) << left.error().message;
+    for (const FoundWorker& worker : *left) {
+      EXPECT_TRUE(Await(cleaner.Stop(worker.worker.handle, milliseconds(0))));
+    }
   }
 
   EngineReply Call(const std::string& verb, const std::string& path,
@@ -149,7 +159,7 @@ TEST_F(RealEngineTest, OutOfMemoryIsReported) {
   EXPECT_TRUE(exit->out_of_memory);
 }
 
-TEST_F(RealEngineTest, OnlyThisInstancesLeftoversAreRemoved) {
+TEST_F(RealEngineTest, ARestartedProxyFindsItsOwnWorkersAndNoOthers) {
   UseImage("exec sleep 300");
   DockerLauncher mine(options_);
   ASSERT_TRUE(Await(mine.Prepare()));
@@ -158,12 +168,27 @@ TEST_F(RealEngineTest, OnlyThisInstancesLeftoversAreRemoved) {
   DockerLauncher other(other_options);
   ASSERT_TRUE(Await(other.Prepare()));
   const auto left = Await(mine.Launch(Spec("a")));
+  const auto ended = Await(mine.Launch(Spec("")));
   const auto foreign = Await(other.Launch(Spec("b")));
-  ASSERT_TRUE(left && foreign);
+  ASSERT_TRUE(left && ended && foreign);
+  Call("POST", "/containers/" + ended->handle + "/kill");
+  ASSERT_TRUE(Await(mine.WaitForExit(ended->handle)));
 
   DockerLauncher restarted(options_);
   ASSERT_TRUE(Await(restarted.Prepare()));
-  EXPECT_EQ(Call("GET", "/containers/" + left->handle + "/json").status, 404);
+  const auto found = Await(restarted.Find());
+  ASSERT_TRUE(found) << found.error().message;
+  ASSERT_EQ(found->size(), 2u);
+  const auto at = std::ranges::find(*found, left->handle, [](const auto& f) { return f.worker.handle; });
+  ASSERT_NE(at, found->end());
+  EXPECT_EQ(at->worker.worker_id, left->worker_id);
+  EXPECT_EQ(at->worker.address, left->address);
+  EXPECT_EQ(at->user_digest, UserDigest("a"));
+  EXPECT_TRUE(at->running);
+  const FoundWorker& dead = at == found->begin() ? found->back() : found->front();
+  EXPECT_EQ(dead.worker.handle, ended->handle);
+  EXPECT_EQ(dead.user_digest, "");
+  EXPECT_FALSE(dead.running);
   EXPECT_EQ(Call("GET", "/containers/" + foreign->handle + "/json").status, 200);
   EXPECT_TRUE(Await(other.Stop(foreign->handle, seconds(0))));
 }

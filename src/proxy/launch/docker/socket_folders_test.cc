@@ -5,7 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/temporary_folder.h"
 #include "contract/names.h"
+#include "proxy/launch/docker/fake_engine.h"
 
 namespace pondpilot::proxy::launch::docker {
 namespace {
@@ -17,16 +19,6 @@ const std::string kWorkerId = "0123456789abcdef";
 
 class SocketFoldersTest : public ::testing::Test {
  protected:
-  SocketFoldersTest() {
-    std::string name = (fs::temp_directory_path() / "pondpilot-sockets-XXXXXX").string();
-    EXPECT_NE(::mkdtemp(name.data()), nullptr);
-    root_ = name;
-  }
-  ~SocketFoldersTest() override {
-    std::error_code error;
-    fs::remove_all(root_, error);
-  }
-
   static mode_t ModeOf(const fs::path& path) {
     struct stat info{};
     EXPECT_EQ(::stat(path.c_str(), &info), 0) << path;
@@ -38,7 +30,8 @@ class SocketFoldersTest : public ::testing::Test {
         .id = "a", .name = "proxy", .labels = {}, .networks = {}, .mounts = {{"/volumes/v", destination}}};
   }
 
-  fs::path root_;
+  const base::TemporaryFolder folder_;
+  const fs::path root_ = folder_.path();
 };
 
 TEST_F(SocketFoldersTest, EachWorkerHasAFolderWithItsSocket) {
@@ -55,6 +48,7 @@ TEST_F(SocketFoldersTest, EachWorkerHasAFolderWithItsSocket) {
   EXPECT_EQ(ModeOf(folder), 0755u) << "others may look for the socket, but not write";
   EXPECT_EQ(ModeOf(folder.parent_path()), 0700u);
   EXPECT_FALSE(folders->Make(kWorkerId)) << "there already";
+  EXPECT_TRUE(fs::is_socket(made->socket->path())) << "and left as it was";
 }
 
 TEST_F(SocketFoldersTest, TheEngineIsToldWhereTheProxysVolumeIs) {
@@ -82,28 +76,49 @@ TEST_F(SocketFoldersTest, WithoutAFolderThatBothSeeThereAreNone) {
   }
 }
 
-TEST_F(SocketFoldersTest, AFolderGoesAloneAndMayBeGone) {
-  const auto folders = SocketFolders::Open(root_, "shop", std::nullopt);
+TEST_F(SocketFoldersTest, AFolderGoesWithItsSocketAndAlone) {
+  auto folders = SocketFolders::Open(root_, "shop", std::nullopt);
   ASSERT_TRUE(folders);
-  const auto one = folders->Make(kWorkerId);
+  auto one = folders->Make(kWorkerId);
   const auto other = folders->Make("fedcba9876543210");
   ASSERT_TRUE(one && other);
-  folders->Remove(kWorkerId);
-  folders->Remove(kWorkerId);
+  folders.reset();
+  one->socket.reset();
   EXPECT_FALSE(fs::exists(one->mount.source));
   EXPECT_TRUE(fs::exists(other->socket->path()));
+  fs::remove_all(other->mount.source);  // one that has gone already is nothing
 }
 
-TEST_F(SocketFoldersTest, AnEarlierRunsFoldersAreRemovedButNotAnotherProxys) {
+TEST_F(SocketFoldersTest, GivenUpOnceTheyStayUnusable) {
+  const auto folders = SocketFolders::Open(root_, "shop", std::nullopt);
+  ASSERT_TRUE(folders);
+  EXPECT_TRUE(folders->usable());
+  folders->GiveUp({base::ErrorCode::kInvalidArgument, "bind source path does not exist", {}, {}});
+  EXPECT_FALSE(folders->usable());
+}
+
+TEST_F(SocketFoldersTest, OfAnEarlierRunTheSocketsOfLivingWorkersAreFoundAndAllElseRemoved) {
   const auto first = SocketFolders::Open(root_, "shop", std::nullopt);
   const auto other = SocketFolders::Open(root_, "other", std::nullopt);
   ASSERT_TRUE(first && other);
-  const auto left = first->Make(kWorkerId);
-  const auto kept = other->Make(kWorkerId);
-  ASSERT_TRUE(left && kept);
-  ASSERT_TRUE(SocketFolders::Open(root_, "shop", std::nullopt));
-  EXPECT_FALSE(fs::exists(left->mount.source));
-  EXPECT_TRUE(fs::exists(kept->socket->path()));
+  const auto living = first->Make(kWorkerId);
+  const auto ended = first->Make("fedcba9876543210");
+  const auto unknown = first->Make("00000000000000aa");
+  const auto foreign = other->Make(kWorkerId);
+  ASSERT_TRUE(living && ended && unknown && foreign);
+  fs::remove(ended->socket->path());
+  const auto again = SocketFolders::Open(root_, "shop", std::nullopt);
+  ASSERT_TRUE(again);
+  auto found = again->Find({kWorkerId, "fedcba9876543210"});
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_EQ(found.at(kWorkerId)->path(), living->socket->path());
+  EXPECT_TRUE(Await(found.at(kWorkerId)->HandOver(std::chrono::milliseconds(0))))
+      << "it was handed over already";
+  EXPECT_FALSE(fs::exists(ended->mount.source)) << "nobody accepts there";
+  EXPECT_FALSE(fs::exists(unknown->mount.source)) << "no worker of this name";
+  EXPECT_TRUE(fs::exists(foreign->socket->path())) << "another proxy's";
+  found.clear();
+  EXPECT_FALSE(fs::exists(living->mount.source)) << "goes with the worker";
 }
 
 }  // namespace
