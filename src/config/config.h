@@ -49,6 +49,8 @@ struct Config {
     std::chrono::milliseconds idle_timeout = std::chrono::minutes(5);
     uint64_t memory_limit_bytes = 512ull << 20;
     double cpu_limit = 0.5;
+    // Ours. Limits that a token may ask for, each as ParseProfile reads it; names are unique.
+    std::vector<std::string> profiles;
     uint32_t max_per_host = 100;
     // Ours. How long a new user waits at the cap for another's worker to give way.
     std::chrono::milliseconds queue_timeout = std::chrono::seconds(10);

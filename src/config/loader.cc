@@ -1,12 +1,14 @@
 #include "config/loader.h"
 
 #include <algorithm>
+#include <set>
 #include <string_view>
 #include <tuple>
 
 #include "base/text.h"
 #include "config/databases.h"
 #include "config/options.h"
+#include "config/profiles.h"
 #include "config/substitution.h"
 #include "config/values.h"
 #include "config/yaml_tree.h"
@@ -323,6 +325,12 @@ class Loader {
     if (problems_.empty() && config.server.port == config.server.grpc_port) {
       problems_.push_back("server.port and server.grpc_port (PORT and GRPC_PORT): both are " +
                           std::to_string(config.server.port) + "; they must differ.");
+    }
+    std::set<std::string> names;
+    for (const std::string& text : config.containers.profiles) {
+      if (const auto profile = ParseProfile(text); profile && !names.insert(profile->name).second) {
+        problems_.push_back("containers.profiles: the name " + Quote(profile->name) + " stands there twice.");
+      }
     }
     // The workers' image has it built in.
     std::erase(config.duckdb.extensions, "arrow");

@@ -60,7 +60,7 @@ TEST(LoaderTest, EveryVariableReachesItsOptionAndWinsOverTheFile) {
     // A value of each option that isn't its default.
     std::string value;
     for (const char* candidate :
-         {"7", "7s", "128m", "::1", "other", "/other", "https://other.example.com", "debug"}) {
+         {"7", "7s", "128m", "::1", "other", "/other", "https://other.example.com", "debug", "large:1g:1"}) {
       Config config;
       const bool list = std::holds_alternative<Ref<std::vector<std::string>>>(option.field);
       if (list ? CheckElement(option, candidate).has_value()

@@ -40,6 +40,7 @@ struct Option {
   bool bare_env_milliseconds = false;  // durations: a bare number in the environment is milliseconds
   bool secret = false;                 // never printed
   bool required = false;
+  bool reloadable = false;       // a running proxy takes a new value on SIGHUP
   std::string_view example;      // as in YAML
   std::string_view description;  // Markdown, one or more sentences
 };

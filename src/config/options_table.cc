@@ -1,4 +1,5 @@
 #include "config/options.h"
+#include "config/profiles.h"
 
 namespace pondpilot::config {
 namespace {
@@ -44,6 +45,7 @@ constinit const Option kOptions[] = {
      .default_text = "5m",
      .range = Range{kSecond, 7 * 24 * kHour},
      .bare_env_milliseconds = true,
+     .reloadable = true,
      .example = "5m",
      .description =
          "A worker is stopped after this long without a running query, open stream or open transaction."},
@@ -51,7 +53,8 @@ constinit const Option kOptions[] = {
      .env = "CONTAINER_MEMORY_LIMIT",
      .field = +[](Config& c) -> auto& { return c.containers.memory_limit_bytes; },
      .default_text = "512m",
-     .range = Range{64 * kMiB, 1024 * 1024 * kMiB},
+     .range = Range{kLeastMemoryBytes, kMostMemoryBytes},
+     .reloadable = true,
      .example = "\"512m\"",
      .description = "Memory of one worker. DuckDB's own memory_limit is this less 320 MiB for the rest of "
                     "the worker, and at least about a third of it; beyond, DuckDB spills to disk."},
@@ -59,14 +62,26 @@ constinit const Option kOptions[] = {
      .env = "CONTAINER_CPU_LIMIT",
      .field = +[](Config& c) -> auto& { return c.containers.cpu_limit; },
      .default_text = "0.5",
-     .range = Range{0.05, 256},
+     .range = Range{kLeastCores, kMostCores},
+     .reloadable = true,
      .example = "0.5",
      .description = "Processor cores of one worker."},
+    {.key = "containers.profiles",
+     .env = "CONTAINER_PROFILES",
+     .field = +[](Config& c) -> auto& { return c.containers.profiles; },
+     .default_text = "",
+     .rule = &kProfileRule,
+     .reloadable = true,
+     .example = "[\"large:2g:2\", \"small:256m:0.25\"]",
+     .description = "Other limits for the workers of users whose token has the claim `pondpilot_profile` "
+                    "with one of these "
+                    "names. A profile that is not listed is refused."},
     {.key = "containers.max_per_host",
      .env = "CONTAINER_MAX_PER_HOST",
      .field = +[](Config& c) -> auto& { return c.containers.max_per_host; },
      .default_text = "100",
      .range = Range{1, 10'000},
+     .reloadable = true,
      .example = "100",
      .description = "Most workers that live at the same time. When they all work, a new user waits for "
                     "`containers.queue_timeout`."},
@@ -76,6 +91,7 @@ constinit const Option kOptions[] = {
      .default_text = "10s",
      .range = Range{0, 10 * kMinute},
      .bare_env_milliseconds = true,
+     .reloadable = true,
      .example = "10s",
      .description = "How long a new user waits, first come first served, while `containers.max_per_host` "
                     "workers all work. "
@@ -85,6 +101,7 @@ constinit const Option kOptions[] = {
      .field = +[](Config& c) -> auto& { return c.containers.warm; },
      .default_text = "1",
      .range = Range{0, 1'000},
+     .reloadable = true,
      .example = "5",
      .description =
          "Workers that are kept ready for users to come, who then start in milliseconds. They count towards "
@@ -95,6 +112,7 @@ constinit const Option kOptions[] = {
      .default_text = "100",
      // A worker serves 128 at most, and the proxy asks it for its state now and then.
      .range = Range{1, 112},
+     .reloadable = true,
      .example = "100",
      .description =
          "Flight calls of one user that may be open at the same time: running statements, results that are "
@@ -114,6 +132,7 @@ constinit const Option kOptions[] = {
      .default_text = "1m",
      .range = Range{kSecond, 10 * kMinute},
      .bare_env_milliseconds = true,
+     .reloadable = true,
      .example = "1m",
      .description =
          "A worker that isn't ready this long after its launch is removed and its launch counts as failed."},
@@ -140,6 +159,7 @@ constinit const Option kOptions[] = {
      .field = +[](Config& c) -> auto& { return c.duckdb.extensions; },
      .default_text = "",
      .rule = &kExtensionRule,
+     .reloadable = true,
      .example = "[arrow, postgres, mysql]",
      .description =
          "DuckDB extensions loaded in each worker. `arrow` is built in and accepted; those that attached "
@@ -148,6 +168,7 @@ constinit const Option kOptions[] = {
      .env = "",
      .field = +[](Config& c) -> auto& { return c.duckdb.attached_databases; },
      .default_text = "",
+     .reloadable = true,
      .example = "see below",
      .description =
          "Databases that every worker starts with. See [Attached databases](#attached-databases)."},
@@ -157,6 +178,7 @@ constinit const Option kOptions[] = {
      .field = +[](Config& c) -> auto& { return c.security.rate_limit.requests_per_minute; },
      .default_text = "100",
      .range = Range{1, 1'000'000},
+     .reloadable = true,
      .example = "100",
      .description = "Requests that one user may make per minute in the long run."},
     {.key = "security.rate_limit.burst_size",
@@ -164,6 +186,7 @@ constinit const Option kOptions[] = {
      .field = +[](Config& c) -> auto& { return c.security.rate_limit.burst_size; },
      .default_text = "200",
      .range = Range{1, 1'000'000},
+     .reloadable = true,
      .example = "200",
      .description =
          "Requests that one user may make at once after a quiet time (depth of the token bucket)."},
@@ -239,6 +262,7 @@ constinit const Option kOptions[] = {
      .field = +[](Config& c) -> auto& { return c.log.level; },
      .default_text = "info",
      .rule = &kLogLevelRule,
+     .reloadable = true,
      .example = "debug",
      .description = "Least severe log lines that are written."},
 };

@@ -17,7 +17,10 @@ Options stand in a YAML file or in the environment. An environment variable that
 wins over the default. A variable that is set to the empty string counts as not set.
 
 The file is `/config.yaml` in the image. Elsewhere name it with `--config FILE` or in `PONDPILOT_CONFIG`. A missing
-`/config.yaml` means defaults; a missing file that was named is an error. The file is read once, at the start.
+`/config.yaml` means defaults; a missing file that was named is an error. The file is read at the start, and again when
+the proxy gets SIGHUP (`docker kill --signal HUP`): it then takes what the tables mark with ⟳ and says in the log which
+keys have changed and which of them need a restart. A file with a mistake changes nothing. Limits, extensions and databases
+hold for workers that are started from then on.
 
 Unknown keys, wrong types and values out of range stop the start. Every problem is told at once, with file, line, key,
 what was found, what is allowed and, for unknown keys, the nearest known one.
@@ -154,9 +157,9 @@ std::string ExampleOf(const Option& option) {
 }
 
 std::string Row(const Option& option) {
-  return "| " + Cell(Code(option.key)) + " | " + Cell(Code(option.env)) + " | " + Cell(TypeName(option)) +
-         " | " + Cell(Default(option)) + " | " + Cell(option.description) + " | " + Cell(Allowed(option)) +
-         " | " + Cell(ExampleOf(option)) + " |\n";
+  return "| " + Cell(Code(option.key)) + (option.reloadable ? " ⟳" : "") + " | " + Cell(Code(option.env)) +
+         " | " + Cell(TypeName(option)) + " | " + Cell(Default(option)) + " | " + Cell(option.description) +
+         " | " + Cell(Allowed(option)) + " | " + Cell(ExampleOf(option)) + " |\n";
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ TEST(ReferenceTest, NamesEveryOptionKeyAndVariable) {
   const std::string page = ConfigReference();
   for (const Option& option : Options()) {
     if (!option.key.empty()) {
-      EXPECT_THAT(page, HasSubstr("| `" + std::string(option.key) + "` |"));
+      EXPECT_THAT(page, HasSubstr("| `" + std::string(option.key) + (option.reloadable ? "` ⟳ |" : "` |")));
     }
     if (!option.env.empty()) {
       EXPECT_THAT(page, HasSubstr("| `" + std::string(option.env) + "` |"));

@@ -7,6 +7,7 @@
 #include <boost/url/url_view.hpp>
 
 #include "base/text.h"
+#include "config/profiles.h"
 
 namespace pondpilot::config {
 namespace {
@@ -89,6 +90,10 @@ std::optional<std::string> AcceptOrigin(std::string_view text) {
             base::ToLowerAscii(text));
 }
 
+std::optional<std::string> AcceptProfile(std::string_view text) {
+  return If(ParseProfile(text).has_value(), text);
+}
+
 constexpr std::string_view kExtensions[] = {"arrow", "postgres", "mysql", "sqlite", "httpfs"};
 constexpr std::string_view kLogLevels[] = {"debug", "info", "warn", "error"};
 
@@ -126,6 +131,10 @@ constinit const TextRule kOriginRule = {
     AcceptOrigin,
     {}};
 constinit const TextRule kExtensionRule = {"arrow, postgres, mysql, sqlite or httpfs", nullptr, kExtensions};
+constinit const TextRule kProfileRule = {
+    "NAME:MEMORY:CORES, within the bounds of memory_limit and cpu_limit, as in large:2g:2",
+    AcceptProfile,
+    {}};
 constinit const TextRule kLogLevelRule = {"debug, info, warn or error", nullptr, kLogLevels};
 
 }  // namespace pondpilot::config

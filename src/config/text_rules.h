@@ -25,6 +25,7 @@ extern const TextRule kApiKeyRule;      // printable ASCII without blanks, or em
 extern const TextRule kJwtSecretRule;   // at least kMinJwtSecretBytes
 extern const TextRule kOriginRule;      // one CORS origin
 extern const TextRule kExtensionRule;   // one DuckDB extension
+extern const TextRule kProfileRule;     // name:memory:cores
 extern const TextRule kLogLevelRule;
 
 inline constexpr size_t kMinJwtSecretBytes = 32;

@@ -2,8 +2,10 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -14,6 +16,8 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "config/changes.h"
+#include "config/profiles.h"
 #include "contract/names.h"
 #include "proxy/admin/demo_token.h"
 #include "proxy/ai/gateway.h"
@@ -26,6 +30,8 @@
 #include "proxy/http/server.h"
 #include "proxy/launch/docker/docker_launcher.h"
 #include "proxy/limits/rate_limiter.h"
+#include "proxy/metrics.h"
+#include "proxy/operator_source.h"
 #include "telemetry/log.h"
 
 namespace pondpilot::proxy {
@@ -90,8 +96,12 @@ fleet::FleetOptions FleetOptionsFor(const config::Config& config) {
   options.max_workers = config.containers.max_per_host;
   options.warm_workers = config.containers.warm;
   options.max_calls_per_user = config.containers.max_calls_per_user;
-  options.memory_limit_bytes = config.containers.memory_limit_bytes;
-  options.cpu_limit = config.containers.cpu_limit;
+  options.limits = {config.containers.memory_limit_bytes, config.containers.cpu_limit};
+  for (const std::string& text : config.containers.profiles) {
+    if (const auto profile = config::ParseProfile(text)) {
+      options.profiles[profile->name] = {profile->memory_bytes, profile->cpu_cores};
+    }
+  }
   for (const config::AttachedDatabase& database : config.duckdb.attached_databases) {
     if (database.sqlite_path) options.sqlite_paths.push_back(*database.sqlite_path);
   }
@@ -108,11 +118,8 @@ fleet::FleetOptions FleetOptionsFor(const config::Config& config) {
 class Budgets {
  public:
   Budgets(const config::Config::Security::RateLimit& rate, const base::Clock& clock)
-      : users_({static_cast<double>(rate.requests_per_minute), static_cast<double>(rate.burst_size)},
-               "requests", clock),
-        demo_users_({std::max(1.0, rate.requests_per_minute * kDemoShare),
-                     std::max(1.0, rate.burst_size * kDemoShare)},
-                    "requests", clock),
+      : users_(UserRate(rate), "requests", clock),
+        demo_users_(DemoRate(rate), "requests", clock),
         demo_tokens_(kDemoTokenRate, "demo tokens", clock) {}
 
   base::Result<void> Admit(const auth::Principal& principal) {
@@ -122,26 +129,47 @@ class Budgets {
   }
   limits::RateLimiter& demo_tokens() { return demo_tokens_; }
 
+  void SetRate(const config::Config::Security::RateLimit& rate) {
+    users_.SetRate(UserRate(rate));
+    demo_users_.SetRate(DemoRate(rate));
+  }
+
  private:
+  using RateLimit = config::Config::Security::RateLimit;
+  static limits::Rate UserRate(const RateLimit& rate) {
+    return {static_cast<double>(rate.requests_per_minute), static_cast<double>(rate.burst_size)};
+  }
+  static limits::Rate DemoRate(const RateLimit& rate) {
+    return {std::max(1.0, rate.requests_per_minute * kDemoShare),
+            std::max(1.0, rate.burst_size * kDemoShare)};
+  }
+
   limits::RateLimiter users_;
   limits::RateLimiter demo_users_;
   limits::RateLimiter demo_tokens_;
 };
 
-// SIGTERM and SIGINT are blocked in every thread and taken by the main thread alone.
+std::string Joined(const std::vector<std::string>& keys) {
+  std::string out;
+  for (const std::string& key : keys) out += (out.empty() ? "" : ",") + key;
+  return out;
+}
+
+// SIGTERM, SIGINT and SIGHUP are blocked in every thread and taken by the main thread alone.
 sigset_t BlockSignals() {
   signal(SIGPIPE, SIG_IGN);
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   return signals;
 }
 
 }  // namespace
 
-int Serve(const config::Loaded& loaded) {
+int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
   const config::Config& config = loaded.config;
   const base::Clock& clock = base::Clock::System();
   telemetry::SetThreshold(ToLevel(config.log.level));
@@ -162,6 +190,9 @@ int Serve(const config::Loaded& loaded) {
   const auth::TokenIssuer issuer(config.security.jwt_secret, clock);
   Budgets budgets(config.security.rate_limit, clock);
 
+  telemetry::Registry metrics;
+  FleetMetrics fleet_metrics(metrics);
+
   // Declared after what its coroutines use, and so destroyed, and joined, before it.
   Background background;
   if (const auto prepared = background.Await(launcher.Prepare()); !prepared) return Fail(prepared.error());
@@ -171,8 +202,11 @@ int Serve(const config::Loaded& loaded) {
        {"transport", launcher.transport()},
        {"image", config.containers.image}});
 
+  fleet::FleetOptions options = FleetOptionsFor(config);
+  options.observer = &fleet_metrics;
   const auto fleet =
-      fleet::Fleet::Create(background.executor(), FleetOptionsFor(config), launcher, controls, clock);
+      fleet::Fleet::Create(background.executor(), std::move(options), launcher, controls, clock);
+  fleet_metrics.Watch(*fleet);
   auto left = background.Await(launcher.Find());
   if (!left) return Fail(left.error());
   background.Await(fleet->Begin(std::move(*left)));
@@ -185,6 +219,15 @@ int Serve(const config::Loaded& loaded) {
   ai_services.clock = &clock;
   ai_services.settings = config.ai;
   for (http::Route& route : ai::AiRoutes(std::move(ai_services))) routes.push_back(std::move(route));
+  std::atomic<std::chrono::milliseconds> grace{kDrainGrace};
+  ProxyOperator operators(*fleet, [&grace](std::chrono::milliseconds asked) {
+    grace = asked;
+    // The main thread takes it as it takes the one of an orchestrator.
+    ::kill(::getpid(), SIGTERM);
+  });
+  for (http::Route& route : admin::OperatorRoutes(operators, verifier, metrics)) {
+    routes.push_back(std::move(route));
+  }
   const http::Router router(std::move(routes), http::Cors(config.security.cors_allowed_origins));
 
   grpc::RelayServices services;
@@ -207,11 +250,33 @@ int Serve(const config::Loaded& loaded) {
   }
   Log(Level::kInfo, "HTTP listening", {{"host", config.server.host}, {"port", (*web)->port()}});
 
+  config::Config current = config;
+  const auto reload = [&] {
+    const auto again = read_again();
+    if (!again) {
+      for (const std::string& problem : again.error()) {
+        Log(Level::kError, "Configuration not reloaded", {{"error", problem}});
+      }
+      return;
+    }
+    const config::Changes changes = config::Compare(current, again->config);
+    current = again->config;
+    for (const std::string& warning : again->warnings) Log(Level::kWarn, warning);
+    telemetry::SetThreshold(ToLevel(current.log.level));
+    budgets.SetRate(current.security.rate_limit);
+    controls.Reconfigure(current.duckdb);
+    fleet->Reconfigure(FleetOptionsFor(current));
+    health.SetDatabases(current.duckdb.attached_databases);
+    Log(Level::kInfo, "Configuration reloaded", {{"changed", Joined(changes.taken)}});
+    if (!changes.needs_restart.empty()) {
+      Log(Level::kWarn, "Changes that need a restart", {{"keys", Joined(changes.needs_restart)}});
+    }
+  };
   int received = 0;
-  sigwait(&signals, &received);
+  while (sigwait(&signals, &received) == 0 && received == SIGHUP) reload();
   Log(Level::kInfo, "Shutting down", {{"signal", received}});
   health.StartDraining();
-  (*flight)->Shutdown(kDrainGrace);
+  (*flight)->Shutdown(grace.load());
   background.Await(fleet->Shutdown());
   flight->reset();
   background.Await((*web)->Stop(kHttpGrace));

@@ -37,13 +37,19 @@ int TokenCommand(const std::vector<std::string>& arguments,
                  const std::map<std::string, std::string>& environment) {
   std::string subject;
   std::string ttl = "1h";
+  auth::Grants grants;
   for (size_t i = 0; i < arguments.size(); ++i) {
     if (arguments[i] == "--sub" && i + 1 < arguments.size()) {
       subject = arguments[++i];
     } else if (arguments[i] == "--ttl" && i + 1 < arguments.size()) {
       ttl = arguments[++i];
+    } else if (arguments[i] == "--profile" && i + 1 < arguments.size()) {
+      grants.profile = arguments[++i];
+    } else if (arguments[i] == "--admin") {
+      grants.admin = true;
     } else {
-      return Complain("token: unknown argument " + arguments[i] + "; usage: token --sub NAME [--ttl 1h]");
+      return Complain("token: unknown argument " + arguments[i] +
+                      "; usage: token --sub NAME [--ttl 1h] [--profile NAME] [--admin]");
     }
   }
   if (subject.empty()) return Complain("token: --sub NAME is missing");
@@ -54,7 +60,7 @@ int TokenCommand(const std::vector<std::string>& arguments,
     return Complain("token: JWT_SECRET is not set or shorter than 32 characters; use the proxy's own");
   }
   const auth::TokenIssuer issuer(base::Secret(secret->second), base::Clock::System());
-  const auto issued = issuer.Issue(subject, std::chrono::duration_cast<std::chrono::seconds>(*life));
+  const auto issued = issuer.Issue(subject, std::chrono::duration_cast<std::chrono::seconds>(*life), grants);
   if (!issued) return Complain("token: " + issued.error().message);
   std::cout << issued->token << "\n";
   return kExitOk;

@@ -4,7 +4,12 @@ namespace pondpilot::proxy {
 
 ProxyHealth::ProxyHealth(const config::Config& config, launch::Launcher& launcher, const fleet::Fleet& fleet,
                          const base::Clock& clock)
-    : config_(config), launcher_(launcher), fleet_(fleet), clock_(clock), started_at_(clock.Now()) {}
+    : config_(config),
+      launcher_(launcher),
+      fleet_(fleet),
+      clock_(clock),
+      started_at_(clock.Now()),
+      databases_(config.duckdb.attached_databases) {}
 
 boost::asio::awaitable<void> ProxyHealth::CheckLauncher() {
   const auto now = clock_.Now();
@@ -34,19 +39,31 @@ boost::asio::awaitable<admin::HealthReport> ProxyHealth::Report() {
   };
   report.components["ai.claude"] = provider(config_.ai.claude_api_key);
   report.components["ai.openai"] = provider(config_.ai.openai_api_key);
-  for (const config::AttachedDatabase& database : config_.duckdb.attached_databases) {
+  std::vector<config::AttachedDatabase> databases;
+  {
+    const std::scoped_lock lock(databases_mutex_);
+    databases = databases_;
+  }
+  for (const config::AttachedDatabase& database : databases) {
     // Workers connect to databases, the proxy doesn't: until one has, nothing is known.
     report.databases[database.alias] = database.unavailable
                                            ? admin::Component{"unavailable", *database.unavailable}
                                            : admin::Component{"unknown", ""};
   }
   for (const fleet::AttachmentState& state : fleet_.LastAttachmentStates()) {
+    // A worker that was started before a reload may have others.
+    if (!report.databases.contains(state.alias)) continue;
     report.databases[state.alias] =
         state.available ? admin::Component{"ok", ""} : admin::Component{"unavailable", state.reason};
   }
   if (launcher_state_.status == "unavailable") report.not_ready.push_back(launcher_state_.reason);
   if (draining_.load()) report.not_ready.emplace_back("The proxy is shutting down.");
   co_return report;
+}
+
+void ProxyHealth::SetDatabases(std::vector<config::AttachedDatabase> databases) {
+  const std::scoped_lock lock(databases_mutex_);
+  databases_ = std::move(databases);
 }
 
 }  // namespace pondpilot::proxy

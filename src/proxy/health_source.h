@@ -3,7 +3,9 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <vector>
 
 #include "base/clock.h"
 #include "config/config.h"
@@ -14,7 +16,7 @@
 namespace pondpilot::proxy {
 
 // Gathers what /health/detailed and /ready show from the parts that the composition root has wired. On the
-// HTTP server's executor, but for StartDraining.
+// HTTP server's executor, where nothing else is said.
 class ProxyHealth final : public admin::HealthSource {
  public:
   // Everything must outlive this object.
@@ -23,6 +25,8 @@ class ProxyHealth final : public admin::HealthSource {
 
   boost::asio::awaitable<admin::HealthReport> Report() override;
 
+  // From any thread.
+  void SetDatabases(std::vector<config::AttachedDatabase> databases);
   // From now on the proxy is not ready. From any thread.
   void StartDraining() { draining_.store(true); }
 
@@ -35,6 +39,8 @@ class ProxyHealth final : public admin::HealthSource {
   const base::Clock& clock_;
   const base::Clock::Steady started_at_;
   std::atomic<bool> draining_{false};
+  std::mutex databases_mutex_;
+  std::vector<config::AttachedDatabase> databases_;
   // The engine is asked at most this often, however many health checks come.
   static constexpr std::chrono::seconds kCheckEvery{2};
   std::optional<base::Clock::Steady> checked_at_;

@@ -1,6 +1,7 @@
 #include <malloc.h>
 
 #include <exception>
+#include <expected>
 #include <iostream>
 #include <optional>
 #include <string>
@@ -19,7 +20,8 @@ constexpr char kUsage[] =
     "pondpilot-proxy: a SQL gateway with a DuckDB of its own for each user\n"
     "\n"
     "  pondpilot-proxy [--config FILE]          serve; FILE defaults to PONDPILOT_CONFIG, then /config.yaml\n"
-    "  pondpilot-proxy token --sub NAME [--ttl 1h]   print a token under JWT_SECRET\n"
+    "  pondpilot-proxy token --sub NAME [--ttl 1h] [--profile NAME] [--admin]\n"
+    "                                           print a token under JWT_SECRET\n"
     "  pondpilot-proxy config-reference         print every option as Markdown\n"
     "  pondpilot-proxy healthcheck              exit 0 when the proxy on this machine answers\n";
 
@@ -61,13 +63,16 @@ int Run(const std::vector<std::string>& arguments) {
       return kExitConfiguration;
     }
   }
-  const auto source = config::ReadSource(config_file, environment);
-  const auto loaded = source ? config::Load(*source) : std::unexpected(source.error());
+  const auto read = [&]() -> std::expected<config::Loaded, config::Problems> {
+    const auto source = config::ReadSource(config_file, environment);
+    return source ? config::Load(*source) : std::unexpected(source.error());
+  };
+  const auto loaded = read();
   if (!loaded) {
     for (const std::string& problem : loaded.error()) std::cerr << "pondpilot-proxy: " << problem << "\n";
     return kExitConfiguration;
   }
-  return Serve(*loaded);
+  return Serve(*loaded, read);
 }
 
 }  // namespace

@@ -138,8 +138,8 @@ class Proxy:
     def token(self, sub: str = "alice", **claims) -> str:
         return token(sub, secret=self.secret, **claims)
 
-    def user(self, sub: str = "alice", **how) -> FlightUser:
-        return FlightUser(self.location, self.token(sub), **how)
+    def user(self, sub: str = "alice", claims: dict | None = None, **how) -> FlightUser:
+        return FlightUser(self.location, self.token(sub, **(claims or {})), **how)
 
     # -- its workers
 

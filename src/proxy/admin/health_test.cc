@@ -54,7 +54,9 @@ TEST_F(HealthTest, DetailedCountsAndComponents) {
   source_.report.databases["mydb"] = {"unavailable", "DATABASE_URL is not set."};
   const auto body = nlohmann::json::parse(Get("/health/detailed").body);
   EXPECT_EQ(body["status"], "degraded");
-  EXPECT_EQ(body["containers"], nlohmann::json({{"active", 2}, {"warm", 1}, {"queued", 4}, {"total_spawned", 5}, {"total_stopped", 3}}));
+  EXPECT_EQ(body["containers"],
+            nlohmann::json(
+                {{"active", 2}, {"warm", 1}, {"queued", 4}, {"total_spawned", 5}, {"total_stopped", 3}}));
   EXPECT_EQ(body["uptime_seconds"], 61);
   EXPECT_EQ(body["components"]["launcher"]["status"], "ok");
   EXPECT_EQ(body["components"]["databases"]["mydb"]["reason"], "DATABASE_URL is not set.");

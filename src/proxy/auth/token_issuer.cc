@@ -20,6 +20,7 @@ struct Claims {
   std::chrono::system_clock::time_point expires_at;
   bool demo = false;
   std::string padding;  // a "pad" claim unless empty
+  Grants grants;
 };
 
 base::Result<IssuedToken> Sign(const base::Secret& secret, const Claims& claims) {
@@ -59,8 +60,12 @@ base::Result<IssuedToken> Sign(const base::Secret& secret, const Claims& claims)
   demo.type = JWT_VALUE_BOOL;
   demo.name = "demo";
   demo.bool_val = 1;
+  jwt_value_t admin = demo;
+  admin.name = kAdminClaim;
   if (!set(text("sub", claims.subject)) || !set(number("iat", seconds(claims.issued_at))) ||
       !set(number("exp", seconds(claims.expires_at))) || (claims.demo && !set(demo)) ||
+      (claims.grants.admin && !set(admin)) ||
+      (!claims.grants.profile.empty() && !set(text(kProfileClaim, claims.grants.profile))) ||
       (!claims.padding.empty() && !set(text("pad", claims.padding)))) {
     return failed();
   }
@@ -80,7 +85,8 @@ size_t PayloadBytes(const std::string& token) {
 
 TokenIssuer::TokenIssuer(base::Secret key, const base::Clock& clock) : key_(std::move(key)), clock_(clock) {}
 
-base::Result<IssuedToken> TokenIssuer::Issue(const std::string& subject, std::chrono::seconds ttl) const {
+base::Result<IssuedToken> TokenIssuer::Issue(const std::string& subject, std::chrono::seconds ttl,
+                                             const Grants& grants) const {
   if (subject.empty() || subject.size() > kMaxSubjectBytes) {
     return base::Fail(base::ErrorCode::kInvalidArgument,
                       "The user's name must have 1 to " + std::to_string(kMaxSubjectBytes) + " bytes.");
@@ -88,13 +94,17 @@ base::Result<IssuedToken> TokenIssuer::Issue(const std::string& subject, std::ch
   if (ttl < std::chrono::seconds(1)) {
     return base::Fail(base::ErrorCode::kInvalidArgument, "The token must live for at least one second.");
   }
+  if (grants.profile.size() > kMaxProfileBytes) {
+    return base::Fail(base::ErrorCode::kInvalidArgument,
+                      "The profile's name must have at most " + std::to_string(kMaxProfileBytes) + " bytes.");
+  }
   const auto now = std::chrono::floor<std::chrono::seconds>(clock_.WallNow());
-  return Sign(key_, {subject, now, now + ttl, false, ""});
+  return Sign(key_, {subject, now, now + ttl, false, "", grants});
 }
 
 base::Result<IssuedToken> TokenIssuer::IssueDemo() const {
   const auto now = std::chrono::floor<std::chrono::seconds>(clock_.WallNow());
-  Claims claims{"demo-" + base::RandomHex(8), now, now + kDemoLife, true, "x"};
+  Claims claims{"demo-" + base::RandomHex(8), now, now + kDemoLife, true, "x", {}};
   base::Result<IssuedToken> token = Sign(key_, claims);
   // One more letter in the claim is one more byte in the payload: at most two more make it a multiple of
   // three. All bytes are ASCII without '>', '?' and '~', and so base64 of them needs neither '-' nor '_'.

@@ -14,6 +14,12 @@ struct IssuedToken {
   std::chrono::system_clock::time_point expires_at;
 };
 
+// What a token says besides its user and its life.
+struct Grants {
+  bool admin = false;
+  std::string profile = {};  // empty: none
+};
+
 // Makes tokens that TokenVerifier accepts. Thread-safe.
 class TokenIssuer {
  public:
@@ -21,7 +27,8 @@ class TokenIssuer {
   TokenIssuer(base::Secret key, const base::Clock& clock);
 
   // For operators and tests. `ttl` at least one second, `subject` as Principal::user_id.
-  base::Result<IssuedToken> Issue(const std::string& subject, std::chrono::seconds ttl) const;
+  base::Result<IssuedToken> Issue(const std::string& subject, std::chrono::seconds ttl,
+                                  const Grants& grants = {}) const;
 
   // One hour, a new sub "demo-…", claim "demo": true. The payload is ASCII and its length a multiple of
   // three, so that the token's middle part has no padding and needs no URL-safe characters: any base64 tool

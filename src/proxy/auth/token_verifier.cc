@@ -157,6 +157,20 @@ base::Result<Principal> TokenVerifier::State::CheckClaims(std::string_view part)
     if (!demo->is_boolean()) return Refused("The token's demo claim is neither true nor false.");
     principal.demo = demo->get<bool>();
   }
+  if (const auto admin = claims->find(kAdminClaim); admin != claims->end()) {
+    if (!admin->is_boolean()) {
+      return Refused(std::string("The token's ") + kAdminClaim + " claim is neither true nor false.");
+    }
+    principal.admin = admin->get<bool>();
+  }
+  if (const auto profile = claims->find(kProfileClaim); profile != claims->end()) {
+    if (!profile->is_string() || profile->get_ref<const std::string&>().empty() ||
+        profile->get_ref<const std::string&>().size() > kMaxProfileBytes) {
+      return Refused(std::string("The token's ") + kProfileClaim + " claim is not a name of 1 to " +
+                     std::to_string(kMaxProfileBytes) + " bytes.");
+    }
+    principal.profile = profile->get<std::string>();
+  }
   return principal;
 }
 

@@ -35,7 +35,7 @@ asio::awaitable<void> Fleet::State::Begin(std::vector<launch::FoundWorker> found
     co_await asio::experimental::make_parallel_group(std::move(adopters))
         .async_wait(asio::experimental::wait_for_all(), asio::use_awaitable);
   }
-  if (options.warm_workers > 0) Spawn([this] { return TendPool(); });
+  Spawn([this] { return TendPool(); });
 }
 
 asio::awaitable<void> Fleet::State::AdoptEach(std::shared_ptr<std::vector<launch::FoundWorker>> found) {
@@ -46,6 +46,19 @@ asio::awaitable<void> Fleet::State::AdoptEach(std::shared_ptr<std::vector<launch
   }
 }
 
+std::optional<std::string> Fleet::State::ProfileProven(const WorkerActivity& activity,
+                                                       const std::string& worker_id) const {
+  if (activity.user_id.empty()) return std::nullopt;
+  const auto proves = [&](const std::string& profile) {
+    return base::ConstantTimeEquals(activity.assignment, ProofFor(worker_id, activity.user_id, profile));
+  };
+  if (proves({})) return std::string();
+  for (const auto& [name, limits] : options.profiles) {
+    if (proves(name)) return name;
+  }
+  return std::nullopt;
+}
+
 asio::awaitable<void> Fleet::State::AdoptOne(launch::FoundWorker found) {
   const std::string handle = found.worker.handle;
   const auto member = NewMember(found.worker.worker_id);
@@ -54,9 +67,9 @@ asio::awaitable<void> Fleet::State::AdoptOne(launch::FoundWorker found) {
   if (found.running) {
     member->control = controls.Connect(found.worker, member->token);
     const auto activity = co_await member->control->Status(kIdentityTimeout);
+    const auto profile = activity ? ProfileProven(*activity, member->worker_id) : std::nullopt;
     const bool proven =
-        activity && activity->healthy && !activity->user_id.empty() &&
-        base::ConstantTimeEquals(activity->assignment, ProofFor(member->worker_id, activity->user_id)) &&
+        profile && activity->healthy &&
         (found.user_digest.empty() || found.user_digest == launch::UserDigest(activity->user_id));
     if (proven) {
       const std::scoped_lock lock(mutex);
@@ -66,6 +79,9 @@ asio::awaitable<void> Fleet::State::AdoptOne(launch::FoundWorker found) {
         adopted = true;
         ++slots;
         member->user_id = activity->user_id;
+        member->profile = *profile;
+        member->launched_at = clock.Now();
+        member->activity = *activity;
         member->channel = member->control->channel();
         member->last.last_lease_end = clock.Now();
         attachments = activity->attachments;
@@ -79,6 +95,7 @@ asio::awaitable<void> Fleet::State::AdoptOne(launch::FoundWorker found) {
     Spawn([this, handle] { return Remove(handle, milliseconds(0)); });
     co_return;
   }
+  if (options.observer) options.observer->Adopted();
   telemetry::Log(Level::kInfo, "Container adopted", {{"user_id", member->user_id}, {"container_id", handle}});
   Spawn([this, member] { return Watch(member); });
   Spawn([this, member] { return Attend(member); });

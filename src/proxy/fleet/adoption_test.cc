@@ -95,7 +95,7 @@ TEST_F(AdoptionTest, OtherDatabasesLimitsOrKeysMakeAnotherWorker) {
   EXPECT_TRUE(Removed(first));
   const std::string second = Lease("alice").worker().handle;
   Kill();
-  options_.memory_limit_bytes = 1 << 30;
+  options_.limits.memory_bytes = 1 << 30;
   Make();
   EXPECT_TRUE(Removed(second));
   const std::string third = Lease("alice").worker().handle;
@@ -135,6 +135,21 @@ TEST_F(AdoptionTest, MoreThanTheCapAreKeptButNoneIsAdded) {
   for (int i = 0; i < 5; ++i) leases.push_back(Lease("user" + std::to_string(i)));
   EXPECT_EQ(world_.launches, 5);
   EXPECT_FALSE(Ask("one more").get());
+}
+
+TEST_F(AdoptionTest, AProfileSurvivesTheRestart) {
+  options_.profiles = {{"large", {.memory_bytes = 2u << 30, .cpu_cores = 2}}};
+  Make();
+  const std::string handle = Ask("alice", seconds(20), "large").get()->worker().handle;
+  Kill();
+  Make();
+  ASSERT_EQ(fleet_->Workers().size(), 1u);
+  EXPECT_EQ(fleet_->Workers()[0].handle, handle);
+  EXPECT_EQ(fleet_->Workers()[0].profile, "large");
+  Kill();
+  options_.profiles["large"].cpu_cores = 3;
+  Make();
+  EXPECT_TRUE(Removed(handle)) << "its limits are others now";
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <map>
@@ -14,6 +13,7 @@
 #include <string>
 
 #include "base/secret.h"
+#include "proxy/fleet/timer.h"
 #include "proxy/fleet/worker_control.h"
 #include "proxy/launch/launcher.h"
 
@@ -100,7 +100,7 @@ class FakeWorld : public launch::Launcher, public WorkerControlFactory {
 
   template <typename F>
   static boost::asio::awaitable<void> WaitUntil(F condition) {
-    boost::asio::steady_timer timer(co_await boost::asio::this_coro::executor);
+    Timer timer(co_await boost::asio::this_coro::executor);
     while (!condition()) {
       timer.expires_after(std::chrono::milliseconds(2));
       co_await timer.async_wait(boost::asio::use_awaitable);
@@ -130,9 +130,8 @@ class FakeControl final : public WorkerControl {
 
   boost::asio::awaitable<base::Result<void>> AwaitReady(std::chrono::milliseconds timeout) override {
     EXPECT_EQ(base::Sha256Hex(token_.Reveal()), worker_->spec.token_sha256);
-    const auto end = std::chrono::steady_clock::now() + timeout;
-    co_await FakeWorld::WaitUntil(
-        [&] { return !world_.hold_ready || std::chrono::steady_clock::now() > end; });
+    const auto end = TimerClock::now() + timeout;
+    co_await FakeWorld::WaitUntil([&] { return !world_.hold_ready || TimerClock::now() > end; });
     if (world_.hold_ready) co_return base::Fail(base::ErrorCode::kDeadlineExceeded, "no answer");
     co_return base::Result<void>();
   }
@@ -140,9 +139,8 @@ class FakeControl final : public WorkerControl {
   boost::asio::awaitable<base::Result<std::vector<AttachmentState>>> Assign(
       Assignment assignment, std::chrono::milliseconds timeout) override {
     ++world_.assigns;
-    const auto end = std::chrono::steady_clock::now() + timeout;
-    co_await FakeWorld::WaitUntil(
-        [&] { return !world_.hold_assigns || std::chrono::steady_clock::now() > end; });
+    const auto end = TimerClock::now() + timeout;
+    co_await FakeWorld::WaitUntil([&] { return !world_.hold_assigns || TimerClock::now() > end; });
     if (world_.hold_assigns) co_return base::Fail(base::ErrorCode::kDeadlineExceeded, "no answer");
     const std::scoped_lock lock(world_.mutex);
     EXPECT_EQ(worker_->activity.user_id, "") << "a worker given to a second user";

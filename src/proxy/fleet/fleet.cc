@@ -74,7 +74,8 @@ std::shared_ptr<Fleet> Fleet::Create(boost::asio::any_io_executor executor, Flee
       new Fleet(std::move(executor), std::move(options), launcher, controls, clock));
 }
 
-uint64_t Fleet::Acquire(const std::string& user_id, base::Clock::Steady deadline, AcquireCallback done) {
+uint64_t Fleet::Acquire(const std::string& user_id, const std::string& profile, base::Clock::Steady deadline,
+                        AcquireCallback done) {
   State& state = *state_;
   base::Error refusal;
   std::shared_ptr<Member> ready;
@@ -98,6 +99,12 @@ uint64_t Fleet::Acquire(const std::string& user_id, base::Clock::Steady deadline
       ++ready->leases;
     } else if (state.shutting_down) {
       refusal = {base::ErrorCode::kUnavailable, "The proxy is shutting down. Try again in a moment.", {}, {}};
+    } else if (!profile.empty() && !state.options.profiles.contains(profile)) {
+      refusal = {base::ErrorCode::kPermissionDenied,
+                 "Your token asks for a profile of workers that the operator has not configured "
+                 "(containers.profiles). Ask for a token without it or with another.",
+                 {},
+                 {}};
     } else if (state.waiter_count >= state.options.max_waiters) {
       refusal = {base::ErrorCode::kResourceExhausted,
                  "Too many calls are waiting for their database worker. Try again in a second.",
@@ -105,6 +112,7 @@ uint64_t Fleet::Acquire(const std::string& user_id, base::Clock::Steady deadline
                  std::chrono::seconds(1)};
     } else {
       User& user = known != state.users.end() ? known->second : state.users[user_id];
+      if (user.phase == Phase::kAbsent || user.phase == Phase::kDraining) user.profile = profile;
       const auto begun =
           user.phase == Phase::kAbsent ? state.BeginStart(user_id, user) : base::Result<void>();
       if (begun) return state.AddWaiter(user, user_id, deadline, std::move(done));
@@ -127,6 +135,26 @@ void Fleet::Withdraw(const std::string& user_id, uint64_t ticket) {
                         {base::ErrorCode::kCancelled, "The call was cancelled while it waited.", {}, {}});
 }
 
+void Fleet::Reconfigure(FleetOptions changed) {
+  State& state = *state_;
+  boost::asio::post(state.strand,
+                    [self = shared_from_this(), &state, changed = std::move(changed)]() mutable {
+                      const std::scoped_lock lock(state.mutex);
+                      FleetOptions& options = state.options;
+                      options.idle_timeout = changed.idle_timeout;
+                      options.start_timeout = changed.start_timeout;
+                      options.queue_timeout = changed.queue_timeout;
+                      options.max_workers = changed.max_workers;
+                      options.warm_workers = changed.warm_workers;
+                      options.max_calls_per_user = changed.max_calls_per_user;
+                      options.limits = changed.limits;
+                      options.profiles = std::move(changed.profiles);
+                      options.sqlite_paths = std::move(changed.sqlite_paths);
+                      // The pool has become larger, or the cap.
+                      state.change.cancel();
+                    });
+}
+
 FleetCounts Fleet::Counts() const {
   const std::scoped_lock lock(state_->mutex);
   FleetCounts counts{.total_spawned = state_->spawned, .total_stopped = state_->stopped};
@@ -136,6 +164,74 @@ FleetCounts Fleet::Counts() const {
   counts.warm = state_->warm.size();
   counts.queued = state_->seekers.size();
   return counts;
+}
+
+std::vector<WorkerView> Fleet::Workers() const {
+  const std::scoped_lock lock(state_->mutex);
+  std::vector<WorkerView> views;
+  for (const auto& [id, user] : state_->users) {
+    if (user.phase == Phase::kAbsent) continue;
+    const WorkerState state = user.phase == Phase::kStarting ? WorkerState::kStarting
+                              : user.phase == Phase::kReady  ? WorkerState::kReady
+                                                             : WorkerState::kDraining;
+    if (user.member) {
+      views.push_back(state_->View(*user.member, state));
+    } else {
+      views.emplace_back();
+      views.back().profile = user.profile;
+      views.back().state = state;
+    }
+    views.back().user_id = id;
+  }
+  for (const auto& member : state_->warm) views.push_back(state_->View(*member, WorkerState::kWarm));
+  return views;
+}
+
+WorkerView Fleet::State::View(const Member& member, WorkerState state) const {
+  using std::chrono::duration_cast;
+  using std::chrono::seconds;
+  const auto now = clock.Now();
+  WorkerView view;
+  view.worker_id = member.worker_id;
+  view.handle = member.handle;
+  view.user_id = member.user_id;
+  view.profile = member.profile;
+  view.state = state;
+  view.age = duration_cast<seconds>(now - member.launched_at);
+  if (state == WorkerState::kReady && member.leases == 0) {
+    view.idle = duration_cast<seconds>(now - member.last.last_lease_end);
+  }
+  view.calls = member.leases;
+  view.activity = member.activity;
+  return view;
+}
+
+bool Fleet::StopWorker(const std::string& worker_id) {
+  State& state = *state_;
+  std::shared_ptr<Member> member;
+  {
+    const std::scoped_lock lock(state.mutex);
+    for (const auto& [id, user] : state.users) {
+      if (user.phase == Phase::kReady && user.member->worker_id == worker_id) member = user.member;
+    }
+  }
+  if (!member || !state.BeginDrain(member, StopReason::kOperator, false)) return false;
+  state.Spawn([&state, member] { return state.Drain(member, StopReason::kOperator); });
+  return true;
+}
+
+std::string_view ToString(WorkerState state) {
+  switch (state) {
+    case WorkerState::kStarting:
+      return "starting";
+    case WorkerState::kReady:
+      return "ready";
+    case WorkerState::kDraining:
+      return "draining";
+    case WorkerState::kWarm:
+      return "warm";
+  }
+  return "unknown";
 }
 
 std::vector<AttachmentState> Fleet::LastAttachmentStates() const {

@@ -4,6 +4,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,10 +12,20 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/secret.h"
+#include "proxy/fleet/observer.h"
 #include "proxy/fleet/worker_control.h"
+#include "proxy/fleet/worker_view.h"
 #include "proxy/launch/launcher.h"
 
 namespace pondpilot::proxy::fleet {
+
+// What one worker may use.
+struct WorkerLimits {
+  uint64_t memory_bytes = 0;
+  double cpu_cores = 0;
+
+  bool operator==(const WorkerLimits&) const = default;
+};
 
 struct FleetOptions {
   std::chrono::milliseconds idle_timeout{std::chrono::minutes(5)};
@@ -30,12 +41,14 @@ struct FleetOptions {
   // Leases and waiting callers of one user. A worker has a thread for each call and must have some left for
   // the proxy's own.
   size_t max_calls_per_user = 100;
-  uint64_t memory_limit_bytes = 0;
-  double cpu_limit = 0;
+  WorkerLimits limits;
+  // Other limits, by the name that a token may ask for.
+  std::map<std::string, WorkerLimits> profiles;
   std::vector<std::string> sqlite_paths;
-  base::Secret token_key;  // worker tokens are HMACs under it
-  base::Secret
-      assignment_key;  // proofs of assignment too; unlike the tokens' it proves something to the proxy
+  // Worker tokens and proofs of assignment are HMACs under these.
+  base::Secret token_key;
+  base::Secret assignment_key;
+  FleetObserver* observer = nullptr;  // outlives the fleet; null: nobody wants to know
 };
 
 // A ready worker as the relay sees it. Shared by the fleet and the leases on it.
@@ -103,14 +116,27 @@ class Fleet : public std::enable_shared_from_this<Fleet> {
   // queue_timeout no idle worker could be stopped for this user, and at the user's own bound of calls:
   // kResourceExhausted with retry_after. Start failures: kUnavailable.
   //
+  // `profile` names the limits of the worker that is started if there is none; empty: the usual ones. One
+  // that the options don't have: kPermissionDenied.
+  //
   // Returns a ticket for Withdraw, 0 when there is nothing to wait for.
-  uint64_t Acquire(const std::string& user_id, base::Clock::Steady deadline, AcquireCallback done);
+  uint64_t Acquire(const std::string& user_id, const std::string& profile, base::Clock::Steady deadline,
+                   AcquireCallback done);
 
   // The caller no longer wants the worker: a callback that hasn't run runs now, on this thread, with
   // kCancelled. The start goes on for the user's next call.
   void Withdraw(const std::string& user_id, uint64_t ticket);
 
+  // Takes these from `changed`, for what happens from now on: times, numbers, limits, profiles, SQLite paths.
+  // What has been started keeps its limits; more workers than a smaller cap are not stopped for it.
+  void Reconfigure(FleetOptions changed);
+
   FleetCounts Counts() const;
+  // All there are, in no order.
+  std::vector<WorkerView> Workers() const;
+  // Begins to stop a user's ready worker in good order; calls that are open in it get what SentenceFor says.
+  // False when there is none of this id.
+  bool StopWorker(const std::string& worker_id);
   // The last known state of every configured attachment, from the worker asked last; empty before the first.
   std::vector<AttachmentState> LastAttachmentStates() const;
 

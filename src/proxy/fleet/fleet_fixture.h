@@ -87,11 +87,12 @@ class FleetTest : public ::testing::Test {
   void Shutdown() { boost::asio::co_spawn(pool_, fleet_->Shutdown(), boost::asio::use_future).get(); }
 
   using Answer = std::future<base::Result<WorkerLease>>;
-  Answer Ask(const std::string& user, std::chrono::milliseconds patience = std::chrono::seconds(20)) {
+  Answer Ask(const std::string& user, std::chrono::milliseconds patience = std::chrono::seconds(20),
+             const std::string& profile = {}) {
     auto promise = std::make_shared<std::promise<base::Result<WorkerLease>>>();
     auto answer = promise->get_future();
     // A second call of the callback would throw out of set_value and end the test.
-    fleet_->Acquire(user, std::chrono::steady_clock::now() + patience,
+    fleet_->Acquire(user, profile, std::chrono::steady_clock::now() + patience,
                     [promise](base::Result<WorkerLease> result) { promise->set_value(std::move(result)); });
     return answer;
   }

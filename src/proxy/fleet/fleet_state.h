@@ -1,7 +1,6 @@
 #pragma once
 
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <list>
 #include <mutex>
@@ -14,6 +13,7 @@
 #include "proxy/fleet/breaker.h"
 #include "proxy/fleet/fleet.h"
 #include "proxy/fleet/reap.h"
+#include "proxy/fleet/timer.h"
 
 namespace pondpilot::proxy::fleet {
 
@@ -30,8 +30,7 @@ using Strand = boost::asio::strand<boost::asio::any_io_executor>;
 // An event that happens at most once. Only for use on the strand.
 class OneTimeEvent {
  public:
-  explicit OneTimeEvent(const Strand& strand)
-      : timer_(strand, boost::asio::steady_timer::time_point::max()) {}
+  explicit OneTimeEvent(const Strand& strand) : timer_(strand, Timer::time_point::max()) {}
   void Happen();
   bool happened() const { return happened_; }
   // Returns when it has happened; at once when it already has.
@@ -40,37 +39,8 @@ class OneTimeEvent {
   boost::asio::awaitable<bool> WaitFor(std::chrono::milliseconds timeout);
 
  private:
-  boost::asio::steady_timer timer_;
+  Timer timer_;
   bool happened_ = false;
-};
-
-// Why a worker ends, as the log line says it.
-// kEvicted: unused, and another user needed its place. kOutdated: warm, and the files that it was launched
-// with are others now. kUnclaimed: left by an earlier run, and nobody's or not provably somebody's.
-enum class StopReason {
-  kIdleTimeout,
-  kEvicted,
-  kShutdown,
-  kUnhealthy,
-  kReplaced,
-  kOutOfMemory,
-  kKilled,
-  kExited,
-  kOutdated,
-  kUnclaimed
-};
-std::string_view ToString(StopReason reason);
-StopReason ReasonOf(const launch::WorkerExit& exit);
-// A sentence for the user whose statement was cut off. Empty for reasons that cut nothing off.
-std::string SentenceFor(StopReason reason, const std::optional<launch::WorkerExit>& exit);
-
-// How long each phase of a worker's start took.
-struct SpawnTimes {
-  std::chrono::milliseconds queue{0};   // for a place
-  std::chrono::milliseconds create{0};  // of the container
-  std::chrono::milliseconds start{0};   // of the container
-  std::chrono::milliseconds ready{0};   // until the worker answered
-  std::chrono::milliseconds attach{0};  // of the databases
 };
 
 // The fleet's own view of a worker. Leases point at the Worker part.
@@ -80,10 +50,14 @@ struct Member final : Worker {
   std::shared_ptr<WorkerControl> control;
   std::vector<std::string> files;  // FileStamps of the databases it was launched with
   SpawnTimes times;
+  std::string profile;                // empty: the usual limits
+  WorkerLimits limits;                // as it was launched
+  base::Clock::Steady launched_at{};  // or adopted
 
   // Guarded by State::mutex.
   size_t leases = 0;
-  WorkerSnapshot last;  // all but `leased`
+  WorkerSnapshot last;      // all but `leased`
+  WorkerActivity activity;  // as it said last
   int failed_beats = 0;
   bool trouble_check_runs = false;
   std::string death_reason;
@@ -91,7 +65,7 @@ struct Member final : Worker {
 
   // On the strand only.
   OneTimeEvent interrupt;                    // it has ended, or the fleet shuts down
-  boost::asio::steady_timer beat;            // until the next heartbeat
+  Timer beat;                                // until the next heartbeat
   boost::asio::cancellation_signal unwatch;  // ends the watch for its exit
 };
 
@@ -100,11 +74,12 @@ enum class Phase { kAbsent, kStarting, kReady, kDraining };
 struct Waiter {
   uint64_t id = 0;
   Fleet::AcquireCallback done;
-  std::shared_ptr<boost::asio::steady_timer> deadline;
+  std::shared_ptr<Timer> deadline;
 };
 
 struct User {
   Phase phase = Phase::kAbsent;
+  std::string profile;             // of the worker that is being started
   std::shared_ptr<Member> member;  // kReady, kDraining; in kStarting once it is launched
   std::list<Waiter> waiters;
   // After failed starts: how many in a row, and until when no other is tried.
@@ -127,19 +102,24 @@ struct Fleet::State {
   boost::asio::awaitable<void> Start(std::string user_id, std::optional<Place> place);
   // A worker that answers and is nobody's yet: `user_id` is only whom it is meant for, empty when for nobody.
   boost::asio::awaitable<base::Result<std::shared_ptr<Member>>> LaunchWorker(std::string user_id,
+                                                                             std::string profile,
                                                                              base::Clock::Steady deadline);
   boost::asio::awaitable<base::Result<void>> AssignWorker(std::shared_ptr<Member> member, std::string user_id,
                                                           base::Clock::Steady deadline);
   std::shared_ptr<Member> NewMember(std::string worker_id);
-  std::string ProofFor(const std::string& worker_id, const std::string& user_id) const;
+  std::string ProofFor(const std::string& worker_id, const std::string& user_id,
+                       const std::string& profile) const;
+  const WorkerLimits& LimitsOf(const std::string& profile) const;
 
   // places.cc.
-  // With `mutex` held: a place that is free now, when nobody has waited for longer.
-  std::optional<Place> TakePlace();
+  // With `mutex` held: a place for a worker of this profile that is free now, when nobody has waited for
+  // longer.
+  std::optional<Place> TakePlace(const std::string& profile);
   // The same, whoever waits.
-  std::optional<Place> FreePlace();
-  boost::asio::awaitable<base::Result<Place>> AwaitPlace(std::string user_id);
-  boost::asio::awaitable<base::Result<Place>> SeekPlace(std::string user_id, uint64_t seeker);
+  std::optional<Place> FreePlace(const std::string& profile);
+  boost::asio::awaitable<base::Result<Place>> AwaitPlace(std::string user_id, std::string profile);
+  boost::asio::awaitable<base::Result<Place>> SeekPlace(std::string user_id, std::string profile,
+                                                        uint64_t seeker);
   // With `mutex` held: the one that has been unused for the longest, besides these.
   std::shared_ptr<Member> IdlestBesides(const std::set<std::shared_ptr<Member>>& others) const;
 
@@ -147,6 +127,8 @@ struct Fleet::State {
   boost::asio::awaitable<void> TendPool();
   boost::asio::awaitable<void> MakeWarm();
   boost::asio::awaitable<void> AttendWarm(std::shared_ptr<Member> member);
+  // With the limits and files that one launched now would have.
+  bool IsAsConfigured(const Member& member) const;
   boost::asio::awaitable<bool> IsFitForClaim(std::shared_ptr<Member> member);
   // True for whoever has taken it out of the pool.
   bool LeavePool(const std::shared_ptr<Member>& member);
@@ -157,6 +139,9 @@ struct Fleet::State {
   boost::asio::awaitable<void> Begin(std::vector<launch::FoundWorker> found);
   boost::asio::awaitable<void> AdoptEach(std::shared_ptr<std::vector<launch::FoundWorker>> found);
   boost::asio::awaitable<void> AdoptOne(launch::FoundWorker found);
+  // The profile under which the worker was assigned to whom it says; nullopt when it proves nothing.
+  std::optional<std::string> ProfileProven(const WorkerActivity& activity,
+                                           const std::string& worker_id) const;
 
   // lifecycle.cc, on the strand.
   boost::asio::awaitable<void> Watch(std::shared_ptr<Member> member);
@@ -180,11 +165,15 @@ struct Fleet::State {
   base::Result<void> BeginStart(const std::string& user_id, User& user);
   void FinishStart(const std::string& user_id, std::shared_ptr<Member> member);
   void FailStart(const std::string& user_id, base::Error reason, bool back_off);
+  // With `mutex` held.
+  WorkerView View(const Member& member, WorkerState state) const;
   // Ready → Draining for whoever gets true. `only_unused`: not while it has a lease.
   bool BeginDrain(const std::shared_ptr<Member>& member, StopReason reason, bool only_unused);
   // → Absent; starts anew when somebody has asked meanwhile.
   void BecomeAbsent(const std::shared_ptr<Member>& member, StopReason reason);
   void ReleaseSlot();
+  // With `mutex` held: for the counts and the observer.
+  void CountStop(StopReason reason);
   // Wakes all who wait in AwaitChange. From any thread.
   void AnnounceChange();
   bool IsCurrent(const std::shared_ptr<Member>& member, Phase phase) const;
@@ -194,12 +183,11 @@ struct Fleet::State {
 
   Fleet& fleet;
   const Strand strand;
-  const FleetOptions options;
+  // Changes on the strand, with `mutex` held: to be read by whoever is on one or has the other.
+  FleetOptions options;
   launch::Launcher& launcher;
   WorkerControlFactory& controls;
   const base::Clock& clock;
-  // What a worker's proof of assignment says besides its user.
-  const base::Secret terms;
 
   mutable std::mutex mutex;
   std::unordered_map<std::string, User> users;
@@ -222,7 +210,7 @@ struct Fleet::State {
 
   // On the strand only: cancelled whenever a slot is released, a worker falls idle while somebody waits for
   // its place, or a task ends.
-  boost::asio::steady_timer change;
+  Timer change;
 };
 
 }  // namespace pondpilot::proxy::fleet

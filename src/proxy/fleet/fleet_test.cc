@@ -61,7 +61,7 @@ TEST_F(FleetTest, AReadyWorkerIsGivenBeforeAcquireReturns) {
   Make();
   Lease("alice");
   bool given = false;
-  fleet_->Acquire("alice", std::chrono::steady_clock::now(),
+  fleet_->Acquire("alice", "", std::chrono::steady_clock::now(),
                   [&](auto result) { given = result.has_value(); });
   EXPECT_TRUE(given);
 }
@@ -112,7 +112,7 @@ TEST_F(FleetTest, WhoWithdrawsIsAnsweredAndFreesItsPlace) {
   std::promise<base::Result<WorkerLease>> promise;
   auto answer = promise.get_future();
   const uint64_t ticket =
-      fleet_->Acquire("alice", std::chrono::steady_clock::now() + seconds(20),
+      fleet_->Acquire("alice", "", std::chrono::steady_clock::now() + seconds(20),
                       [&](base::Result<WorkerLease> result) { promise.set_value(std::move(result)); });
   EXPECT_FALSE(Ask("alice").get());
   fleet_->Withdraw("alice", ticket);

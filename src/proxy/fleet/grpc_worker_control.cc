@@ -16,6 +16,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <functional>
 #include <mutex>
 #include <utility>
 
@@ -177,8 +178,9 @@ control::AssignRequest MakeRequest(const config::Config::DuckDb& duckdb) {
 
 class GrpcWorkerControl final : public WorkerControl {
  public:
+  // `assign` gives what workers are assigned at the moment.
   GrpcWorkerControl(const launch::LaunchedWorker& worker, base::Secret token,
-                    std::shared_ptr<const control::AssignRequest> assign, std::shared_ptr<ControlQueue> queue)
+                    std::function<control::AssignRequest()> assign, std::shared_ptr<ControlQueue> queue)
       : address_(worker.address),
         socket_(worker.socket),
         token_(std::move(token)),
@@ -209,7 +211,7 @@ class GrpcWorkerControl final : public WorkerControl {
     const auto deadline = std::chrono::system_clock::now() + timeout;
     co_await Find(timeout);
     auto call = Prepare<control::AssignRequest, control::AssignResponse>(deadline);
-    call->request = *assign_;
+    call->request = assign_();
     call->request.set_user_id(std::move(assignment.user_id));
     call->request.set_assignment(std::move(assignment.proof));
     const grpc::Status status = co_await Perform(*stub_, *queue_, call, kAssign);
@@ -230,6 +232,9 @@ class GrpcWorkerControl final : public WorkerControl {
                              .open_transactions = response.open_transactions(),
                              .idle = milliseconds(std::min<uint64_t>(response.idle_ms(), INT64_MAX)),
                              .healthy = response.healthy(),
+                             .resident_bytes = response.resident_bytes(),
+                             .peak_resident_bytes = response.peak_resident_bytes(),
+                             .cpu = milliseconds(std::min<uint64_t>(response.cpu_ms(), INT64_MAX)),
                              .user_id = response.user_id(),
                              .assignment = response.assignment()};
   }
@@ -290,7 +295,7 @@ class GrpcWorkerControl final : public WorkerControl {
   const std::string address_;
   const std::shared_ptr<launch::WorkerSocket> socket_;
   const base::Secret token_;
-  const std::shared_ptr<const control::AssignRequest> assign_;
+  const std::function<control::AssignRequest()> assign_;
   const std::shared_ptr<ControlQueue> queue_;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<Stub> stub_;
@@ -298,15 +303,32 @@ class GrpcWorkerControl final : public WorkerControl {
 
 }  // namespace
 
-struct GrpcWorkerControlFactory::Template {
-  control::AssignRequest request;
+class GrpcWorkerControlFactory::Template {
+ public:
+  explicit Template(control::AssignRequest request) : request_(std::move(request)) {}
+
+  control::AssignRequest Get() const {
+    const std::scoped_lock lock(mutex_);
+    return request_;
+  }
+  void Set(control::AssignRequest request) {
+    const std::scoped_lock lock(mutex_);
+    request_ = std::move(request);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  control::AssignRequest request_;
 };
 
 GrpcWorkerControlFactory::GrpcWorkerControlFactory(const config::Config::DuckDb& duckdb)
-    : template_(std::make_shared<const Template>(Template{MakeRequest(duckdb)})),
-      queue_(std::make_shared<ControlQueue>()) {}
+    : template_(std::make_shared<Template>(MakeRequest(duckdb))), queue_(std::make_shared<ControlQueue>()) {}
 
 GrpcWorkerControlFactory::~GrpcWorkerControlFactory() = default;
+
+void GrpcWorkerControlFactory::Reconfigure(const config::Config::DuckDb& duckdb) {
+  template_->Set(MakeRequest(duckdb));
+}
 
 base::Secret GrpcWorkerControlFactory::Terms() const {
   std::string bytes;
@@ -315,7 +337,7 @@ base::Secret GrpcWorkerControlFactory::Terms() const {
     google::protobuf::io::CodedOutputStream out(&to);
     // Maps too in an order of their own.
     out.SetSerializationDeterministic(true);
-    template_->request.SerializeToCodedStream(&out);
+    template_->Get().SerializeToCodedStream(&out);
   }
   return base::Secret(std::move(bytes));
 }
@@ -323,7 +345,7 @@ base::Secret GrpcWorkerControlFactory::Terms() const {
 std::shared_ptr<WorkerControl> GrpcWorkerControlFactory::Connect(const launch::LaunchedWorker& worker,
                                                                  const base::Secret& token) {
   return std::make_shared<GrpcWorkerControl>(
-      worker, token, std::shared_ptr<const control::AssignRequest>(template_, &template_->request), queue_);
+      worker, token, [current = template_] { return current->Get(); }, queue_);
 }
 
 }  // namespace pondpilot::proxy::fleet

@@ -19,13 +19,17 @@ class GrpcWorkerControlFactory final : public WorkerControlFactory {
 
   base::Secret Terms() const override;
 
+  // For workers that are assigned from now on. Thread-safe.
+  void Reconfigure(const config::Config::DuckDb& duckdb);
+
   // Connects at the first call, over the worker's socket if it takes it.
   std::shared_ptr<WorkerControl> Connect(const launch::LaunchedWorker& worker,
                                          const base::Secret& token) override;
 
  private:
-  struct Template;
-  std::shared_ptr<const Template> template_;
+  // What workers are assigned at the moment; shared with their controls.
+  class Template;
+  std::shared_ptr<Template> template_;
   std::shared_ptr<ControlQueue> queue_;
 };
 

@@ -34,7 +34,7 @@ constexpr milliseconds kBackendRetry = seconds(1);
 // What Shutdown waits for beyond the grace itself: the launcher's calls.
 constexpr milliseconds kShutdownMargin = seconds(15);
 
-asio::awaitable<void> Pause(asio::steady_timer& timer, milliseconds duration) {
+asio::awaitable<void> Pause(Timer& timer, milliseconds duration) {
   boost::system::error_code ignored;
   timer.expires_after(duration);
   co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
@@ -43,7 +43,7 @@ asio::awaitable<void> Pause(asio::steady_timer& timer, milliseconds duration) {
 }  // namespace
 
 asio::awaitable<void> Fleet::State::Watch(std::shared_ptr<Member> member) {
-  asio::steady_timer timer(strand);
+  Timer timer(strand);
   while (true) {
     // A task of its own, so that the end of the worker's life here can end the watch.
     base::Result<launch::WorkerExit> ended = base::Fail(base::ErrorCode::kCancelled, "The watch was ended.");
@@ -140,7 +140,8 @@ asio::awaitable<bool> Fleet::State::Refresh(std::shared_ptr<Member> member, mill
   member->last.running_statements = activity->running_statements;
   member->last.open_streams = activity->open_streams;
   member->last.open_transactions = activity->open_transactions;
-  if (!member->user_id.empty()) attachments = std::move(activity->attachments);
+  if (!member->user_id.empty()) attachments = activity->attachments;
+  member->activity = std::move(*activity);
   co_return true;
 }
 
@@ -165,8 +166,8 @@ asio::awaitable<void> Fleet::State::CheckTrouble(std::shared_ptr<Member> member)
 // The member is in kDraining, and it is the caller who brought it there.
 asio::awaitable<void> Fleet::State::Drain(std::shared_ptr<Member> member, StopReason reason) {
   member->beat.cancel();
-  const bool answers =
-      reason == StopReason::kIdleTimeout || reason == StopReason::kEvicted || reason == StopReason::kShutdown;
+  const bool answers = reason == StopReason::kIdleTimeout || reason == StopReason::kEvicted ||
+                       reason == StopReason::kShutdown || reason == StopReason::kOperator;
   if (answers) {
     // Only a courtesy: what does not drain is stopped.
     co_await member->control->Drain(std::min(kDrainTimeout, options.stop_grace));
@@ -177,7 +178,7 @@ asio::awaitable<void> Fleet::State::Drain(std::shared_ptr<Member> member, StopRe
 }
 
 asio::awaitable<void> Fleet::State::Remove(std::string handle, milliseconds grace) {
-  asio::steady_timer timer(strand);
+  Timer timer(strand);
   for (int attempt = 1;; ++attempt) {
     const auto removed = co_await launcher.Stop(handle, grace);
     if (removed) co_return;
@@ -191,7 +192,7 @@ asio::awaitable<void> Fleet::State::Remove(std::string handle, milliseconds grac
 
 asio::awaitable<void> Fleet::State::AwaitChange(milliseconds limit) {
   // `change` never expires, it is only ever cancelled: any number may wait for it.
-  asio::steady_timer timer(strand, limit);
+  Timer timer(strand, limit);
   boost::system::error_code ignored;
   co_await (change.async_wait(asio::redirect_error(asio::use_awaitable, ignored)) ||
             timer.async_wait(asio::use_awaitable));

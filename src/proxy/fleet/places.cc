@@ -17,12 +17,15 @@ constexpr milliseconds kRetryAfter = seconds(5);
 
 }  // namespace
 
-std::optional<Place> Fleet::State::TakePlace() { return seekers.empty() ? FreePlace() : std::nullopt; }
+std::optional<Place> Fleet::State::TakePlace(const std::string& profile) {
+  return seekers.empty() ? FreePlace(profile) : std::nullopt;
+}
 
-std::optional<Place> Fleet::State::FreePlace() {
+std::optional<Place> Fleet::State::FreePlace(const std::string& profile) {
+  // Those in the pool have the usual limits.
   // One that did not answer its last heartbeat would keep its user waiting.
   const auto fit = std::ranges::find(warm, 0, [](const auto& member) { return member->failed_beats; });
-  if (fit != warm.end()) {
+  if (profile.empty() && fit != warm.end()) {
     Place place{*fit};
     warm.erase(fit);
     AnnounceChange();  // the pool wants another
@@ -33,14 +36,14 @@ std::optional<Place> Fleet::State::FreePlace() {
   return Place{};
 }
 
-asio::awaitable<base::Result<Place>> Fleet::State::AwaitPlace(std::string user_id) {
+asio::awaitable<base::Result<Place>> Fleet::State::AwaitPlace(std::string user_id, std::string profile) {
   uint64_t seeker = 0;
   {
     const std::scoped_lock lock(mutex);
     seeker = next_seeker++;
     seekers.push_back(seeker);
   }
-  auto place = co_await SeekPlace(std::move(user_id), seeker);
+  auto place = co_await SeekPlace(std::move(user_id), std::move(profile), seeker);
   {
     const std::scoped_lock lock(mutex);
     seekers.remove(seeker);
@@ -49,12 +52,14 @@ asio::awaitable<base::Result<Place>> Fleet::State::AwaitPlace(std::string user_i
   co_return place;
 }
 
-asio::awaitable<base::Result<Place>> Fleet::State::SeekPlace(std::string user_id, uint64_t seeker) {
+asio::awaitable<base::Result<Place>> Fleet::State::SeekPlace(std::string user_id, std::string profile,
+                                                             uint64_t seeker) {
   const auto give_up = clock.Now() + options.queue_timeout;
   // Looked at already since the last wait.
   std::set<std::shared_ptr<Member>> busy;
   while (true) {
     std::shared_ptr<Member> idlest;
+    std::shared_ptr<Member> unfit;
     bool draining = false;
     {
       const std::scoped_lock lock(mutex);
@@ -66,12 +71,21 @@ asio::awaitable<base::Result<Place>> Fleet::State::SeekPlace(std::string user_id
         co_return base::Fail(base::ErrorCode::kCancelled, "Nobody waits for this worker any more.");
       }
       if (seekers.front() == seeker) {
-        auto place = FreePlace();
+        auto place = FreePlace(profile);
         if (place) co_return std::move(*place);
+        if (!warm.empty()) {
+          // Nobody's, and of no use here: it makes room.
+          unfit = warm.front();
+          warm.erase(warm.begin());
+        }
         idlest = IdlestBesides(busy);
         draining =
             std::ranges::any_of(users, [](const auto& u) { return u.second.phase == Phase::kDraining; });
       }
+    }
+    if (unfit) {
+      co_await Discard(unfit, StopReason::kEvicted);
+      continue;
     }
     if (idlest) {
       busy.insert(idlest);

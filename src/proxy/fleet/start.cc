@@ -38,9 +38,14 @@ base::Error EndedEarly(const launch::WorkerExit& exit) {
 
 asio::awaitable<void> Fleet::State::Start(std::string user_id, std::optional<Place> place) {
   const auto asked = clock.Now();
+  std::string profile;
+  {
+    const std::scoped_lock lock(mutex);
+    profile = users[user_id].profile;
+  }
   while (true) {
     if (!place) {
-      auto awaited = co_await AwaitPlace(user_id);
+      auto awaited = co_await AwaitPlace(user_id, profile);
       if (!awaited && awaited.error().code == base::ErrorCode::kCancelled) co_return;  // nobody wants it
       if (!awaited) {
         FailStart(user_id, std::move(awaited.error()), false);
@@ -59,12 +64,12 @@ asio::awaitable<void> Fleet::State::Start(std::string user_id, std::optional<Pla
     place.reset();
     const std::scoped_lock lock(mutex);
     users[user_id].member.reset();
-    place = TakePlace();
+    place = TakePlace(profile);
   }
   const auto started = clock.Now();
   const auto deadline = started + options.start_timeout;
   base::Result<std::shared_ptr<Member>> member = place->warm;
-  if (!place->warm) member = co_await LaunchWorker(user_id, deadline);
+  if (!place->warm) member = co_await LaunchWorker(user_id, profile, deadline);
   base::Result<void> assigned;
   if (member) {
     assigned = co_await AssignWorker(*member, user_id, deadline);
@@ -101,6 +106,7 @@ asio::awaitable<void> Fleet::State::Start(std::string user_id, std::optional<Pla
                   {"start_ms", times.start.count()},
                   {"ready_ms", times.ready.count()},
                   {"attach_ms", times.attach.count()}});
+  if (options.observer) options.observer->Spawned(times, place->warm != nullptr);
   FinishStart(user_id, *member);
   Spawn([this, member = *member] { return Attend(member); });
   bool ended = false;
@@ -122,22 +128,35 @@ std::shared_ptr<Member> Fleet::State::NewMember(std::string worker_id) {
   return member;
 }
 
-std::string Fleet::State::ProofFor(const std::string& worker_id, const std::string& user_id) const {
+const WorkerLimits& Fleet::State::LimitsOf(const std::string& profile) const {
+  const auto found = options.profiles.find(profile);
+  return found == options.profiles.end() ? options.limits : found->second;
+}
+
+std::string Fleet::State::ProofFor(const std::string& worker_id, const std::string& user_id,
+                                   const std::string& profile) const {
+  const WorkerLimits& limits = LimitsOf(profile);
+  const base::Secret terms(std::to_string(limits.memory_bytes) + " " + std::to_string(limits.cpu_cores) +
+                           " " + controls.Terms().Reveal());
   return AssignmentProof(options.assignment_key, worker_id, user_id, terms);
 }
 
 asio::awaitable<base::Result<std::shared_ptr<Member>>> Fleet::State::LaunchWorker(
-    std::string user_id, base::Clock::Steady deadline) {
+    std::string user_id, std::string profile, base::Clock::Steady deadline) {
   const auto member = NewMember(base::RandomHex(kWorkerIdBytes));
   member->files = FileStamps(options.sqlite_paths);
+  member->launched_at = clock.Now();
+  const WorkerLimits limits = LimitsOf(profile);
+  member->limits = limits;
+  member->profile = std::move(profile);
   base::Result<launch::LaunchedWorker> launched =
       base::Fail(base::ErrorCode::kInternal, "The launch failed.");
   try {
     launched = co_await launcher.Launch({.worker_id = member->worker_id,
                                          .user_id = user_id,
                                          .token_sha256 = base::Sha256Hex(member->token.Reveal()),
-                                         .memory_limit_bytes = options.memory_limit_bytes,
-                                         .cpu_limit = options.cpu_limit,
+                                         .memory_limit_bytes = limits.memory_bytes,
+                                         .cpu_limit = limits.cpu_cores,
                                          .sqlite_paths = options.sqlite_paths});
   } catch (const std::exception& error) {
     // Nothing is meant to throw there. If something does all the same, those who wait must still be answered.
@@ -203,7 +222,7 @@ asio::awaitable<base::Result<void>> Fleet::State::AssignWorker(std::shared_ptr<M
     const std::scoped_lock lock(mutex);
     member->user_id = user_id;
   }
-  Assignment assignment{user_id, ProofFor(member->worker_id, user_id)};
+  Assignment assignment{user_id, ProofFor(member->worker_id, user_id, member->profile)};
   auto first = co_await (member->control->Assign(std::move(assignment), left) || member->interrupt.Wait());
   const std::scoped_lock lock(mutex);
   if (first.index() == 1) {

@@ -30,11 +30,6 @@ base::Error StartFailed(std::string detail, milliseconds retry_after) {
           std::move(detail), retry_after};
 }
 
-base::Secret TermsOf(const FleetOptions& options, const WorkerControlFactory& controls) {
-  return base::Secret(std::to_string(options.memory_limit_bytes) + " " + std::to_string(options.cpu_limit) +
-                      " " + controls.Terms().Reveal());
-}
-
 }  // namespace
 
 std::string Text(const base::Error& error) {
@@ -53,72 +48,9 @@ asio::awaitable<void> OneTimeEvent::Wait() {
 }
 
 asio::awaitable<bool> OneTimeEvent::WaitFor(milliseconds timeout) {
-  asio::steady_timer limit(timer_.get_executor(), timeout);
+  Timer limit(timer_.get_executor(), timeout);
   co_await (Wait() || limit.async_wait(asio::use_awaitable));
   co_return happened_;
-}
-
-std::string_view ToString(StopReason reason) {
-  switch (reason) {
-    case StopReason::kIdleTimeout:
-      return "idle_timeout";
-    case StopReason::kEvicted:
-      return "replaced";
-    case StopReason::kShutdown:
-      return "shutdown";
-    case StopReason::kUnhealthy:
-      return "unhealthy";
-    case StopReason::kReplaced:
-      return "replaced";
-    case StopReason::kOutOfMemory:
-      return "out_of_memory";
-    case StopReason::kKilled:
-      return "killed";
-    case StopReason::kExited:
-      return "exited";
-    case StopReason::kOutdated:
-      return "outdated";
-    case StopReason::kUnclaimed:
-      return "unclaimed";
-  }
-  return "unknown";
-}
-
-StopReason ReasonOf(const launch::WorkerExit& exit) {
-  if (exit.out_of_memory) return StopReason::kOutOfMemory;
-  // 128 + the signal's number: SIGKILL and SIGTERM come from outside.
-  if (exit.exit_code == 137 || exit.exit_code == 143) return StopReason::kKilled;
-  return StopReason::kExited;
-}
-
-std::string SentenceFor(StopReason reason, const std::optional<launch::WorkerExit>& exit) {
-  switch (reason) {
-    case StopReason::kIdleTimeout:
-    case StopReason::kEvicted:
-    case StopReason::kOutdated:
-    case StopReason::kUnclaimed:
-      return {};
-    case StopReason::kShutdown:
-      return "The proxy is shutting down and has stopped your database worker.";
-    case StopReason::kUnhealthy:
-      return "Your database worker stopped answering and is being replaced. Try again; temporary tables are "
-             "lost.";
-    case StopReason::kReplaced:
-      return "Your database worker was lost and is being replaced. Try again; temporary tables are lost.";
-    case StopReason::kOutOfMemory:
-      return "Your database worker ran out of memory and was stopped. The next statement gets a new one; "
-             "temporary "
-             "tables are lost. Make the statement smaller, or ask the operator for a larger memory limit.";
-    case StopReason::kKilled:
-      return "Your database worker was killed from outside. The next statement gets a new one; temporary "
-             "tables are "
-             "lost.";
-    case StopReason::kExited:
-      return "Your database worker ended unexpectedly" +
-             (exit ? " (exit code " + std::to_string(exit->exit_code) + ")" : std::string()) +
-             ". The next statement gets a new one; temporary tables are lost.";
-  }
-  return {};
 }
 
 Fleet::State::State(Fleet& owner, const asio::any_io_executor& executor, FleetOptions fleet_options,
@@ -130,8 +62,7 @@ Fleet::State::State(Fleet& owner, const asio::any_io_executor& executor, FleetOp
       launcher(fleet_launcher),
       controls(fleet_controls),
       clock(fleet_clock),
-      terms(TermsOf(options, controls)),
-      change(strand, asio::steady_timer::time_point::max()) {}
+      change(strand, Timer::time_point::max()) {}
 
 void Fleet::State::Spawn(std::function<asio::awaitable<void>()> work) {
   {
@@ -158,7 +89,7 @@ void Fleet::State::Spawn(std::function<asio::awaitable<void>()> work) {
 uint64_t Fleet::State::AddWaiter(User& user, const std::string& user_id, base::Clock::Steady deadline,
                                  AcquireCallback done) {
   const uint64_t id = next_waiter_id++;
-  auto timer = std::make_shared<asio::steady_timer>(strand);
+  auto timer = std::make_shared<Timer>(strand);
   timer->expires_after(deadline - clock.Now());
   timer->async_wait([weak = fleet.weak_from_this(), user_id, id](const boost::system::error_code& error) {
     const auto self = weak.lock();
@@ -208,7 +139,7 @@ base::Result<void> Fleet::State::BeginStart(const std::string& user_id, User& us
     return std::unexpected(
         StartFailed("the last launches failed, whosever; the next is tried in " + InSeconds(pause), pause));
   }
-  auto place = TakePlace();
+  auto place = TakePlace(user.profile);
   user.phase = Phase::kStarting;
   if (place && place->warm) user.member = place->warm;
   // From the strand: Spawn takes the mutex, which is held here.
@@ -256,6 +187,7 @@ void Fleet::State::FailStart(const std::string& user_id, base::Error reason, boo
     ForgetOldFailures();
   }
   if (back_off) {
+    if (options.observer) options.observer->SpawnFailed();
     telemetry::Log(Level::kError, "Container spawn failed", {{"user_id", user_id}, {"error", reason.detail}});
   }
   Answer(std::move(waiters), reason);
@@ -276,7 +208,7 @@ void Fleet::State::BecomeAbsent(const std::shared_ptr<Member>& member, StopReaso
   {
     const std::scoped_lock lock(mutex);
     ReleaseSlot();
-    ++stopped;
+    CountStop(reason);
     User& user = users[member->user_id];
     user.phase = Phase::kAbsent;
     user.member.reset();
@@ -299,6 +231,11 @@ void Fleet::State::BecomeAbsent(const std::shared_ptr<Member>& member, StopReaso
 void Fleet::State::ReleaseSlot() {
   --slots;
   AnnounceChange();
+}
+
+void Fleet::State::CountStop(StopReason reason) {
+  ++stopped;
+  if (options.observer) options.observer->Stopped(reason);
 }
 
 void Fleet::State::AnnounceChange() {

@@ -27,18 +27,27 @@ asio::awaitable<void> Fleet::State::TendPool() {
   while (true) {
     milliseconds rest = kLongestRest;
     bool make = false;
+    std::shared_ptr<Member> superfluous;
     {
       const std::scoped_lock lock(mutex);
       if (shutting_down) co_return;
       const milliseconds pause = launches.Pause(clock.Now());
-      if (pause.count() > 0) {
+      const auto outdated =
+          std::ranges::find_if(warm, [this](const auto& member) { return !IsAsConfigured(*member); });
+      if (outdated != warm.end() || warm.size() > options.warm_workers) {
+        const auto which = outdated != warm.end() ? outdated : warm.begin();
+        superfluous = *which;
+        warm.erase(which);
+      } else if (pause.count() > 0) {
         rest = pause;
       } else if (warm.size() < options.warm_workers && slots < options.max_workers && seekers.empty()) {
         ++slots;
         make = true;
       }
     }
-    if (make) {
+    if (superfluous) {
+      co_await Discard(superfluous, StopReason::kOutdated);
+    } else if (make) {
       co_await MakeWarm();
     } else {
       co_await AwaitChange(rest);
@@ -46,9 +55,13 @@ asio::awaitable<void> Fleet::State::TendPool() {
   }
 }
 
+bool Fleet::State::IsAsConfigured(const Member& member) const {
+  return member.limits == options.limits && member.files == FileStamps(options.sqlite_paths);
+}
+
 asio::awaitable<void> Fleet::State::MakeWarm() {
   const auto begun = clock.Now();
-  const auto made = co_await LaunchWorker({}, begun + options.start_timeout);
+  const auto made = co_await LaunchWorker({}, {}, begun + options.start_timeout);
   bool kept = false;
   {
     const std::scoped_lock lock(mutex);
@@ -89,7 +102,7 @@ asio::awaitable<void> Fleet::State::AttendWarm(std::shared_ptr<Member> member) {
       // Claimed meanwhile: its user's heartbeats have begun.
       if (!std::ranges::contains(warm, member)) co_return;
       member->failed_beats = healthy ? 0 : member->failed_beats + 1;
-      if (FileStamps(options.sqlite_paths) != member->files) {
+      if (!IsAsConfigured(*member)) {
         reason = StopReason::kOutdated;
       } else if (member->failed_beats < kFailedBeats) {
         continue;
@@ -102,7 +115,7 @@ asio::awaitable<void> Fleet::State::AttendWarm(std::shared_ptr<Member> member) {
 
 asio::awaitable<bool> Fleet::State::IsFitForClaim(std::shared_ptr<Member> member) {
   member->beat.cancel();
-  if (FileStamps(options.sqlite_paths) != member->files) co_return false;
+  if (!IsAsConfigured(*member)) co_return false;
   const bool answers = co_await Refresh(member, kClaimTimeout);
   const std::scoped_lock lock(mutex);
   co_return answers && !member->exit;
@@ -120,7 +133,7 @@ asio::awaitable<void> Fleet::State::Discard(std::shared_ptr<Member> member, Stop
   {
     const std::scoped_lock lock(mutex);
     if (member->exit) reason = ReasonOf(*member->exit);
-    ++stopped;
+    CountStop(reason);
     ReleaseSlot();
   }
   telemetry::Log(Level::kInfo, "Container stopped before anybody used it",

@@ -166,5 +166,37 @@ TEST_F(WarmPoolTest, NeverTwoUsersForOneWorker) {
   EXPECT_LE(world_.most_running, 8u);
 }
 
+TEST_F(WarmPoolTest, AnotherConfigurationMakesThePoolAnew) {
+  Make();
+  ASSERT_TRUE(Warm(1));
+  const std::string first = Unclaimed();
+  FleetOptions changed = options_;
+  changed.warm_workers = 3;
+  fleet_->Reconfigure(changed);
+  ASSERT_TRUE(Warm(3));
+  EXPECT_FALSE(world_.Find(first)->removed);
+  changed.warm_workers = 1;
+  changed.limits.memory_bytes = 1 << 30;
+  fleet_->Reconfigure(changed);
+  ASSERT_TRUE(Eventually([&] { return world_.Find(first)->removed && fleet_->Counts().warm == 1; }));
+  EXPECT_EQ(world_.Find(Unclaimed())->spec.memory_limit_bytes, 1u << 30);
+}
+
+TEST_F(WarmPoolTest, AProfileGetsAWorkerOfItsOwnEvenAtTheCap) {
+  options_.max_workers = 1;
+  options_.queue_timeout = seconds(10);
+  options_.profiles = {{"large", {.memory_bytes = 2u << 30, .cpu_cores = 2}}};
+  Make();
+  ASSERT_TRUE(Warm(1));
+  auto lease = Ask("alice", seconds(20), "large").get();
+  ASSERT_TRUE(lease) << lease.error().message;
+  EXPECT_EQ(world_.Find(lease->worker().handle)->spec.memory_limit_bytes, 2u << 30);
+  EXPECT_EQ(fleet_->Workers().at(0).profile, "large");
+  const auto unknown = Ask("bob", seconds(20), "huge").get();
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error().code, ErrorCode::kPermissionDenied);
+  EXPECT_TRUE(Ask("alice").get()) << "the worker there is serves whatever the token asks for";
+}
+
 }  // namespace
 }  // namespace pondpilot::proxy::fleet

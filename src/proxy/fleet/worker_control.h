@@ -2,6 +2,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,6 +31,9 @@ struct WorkerActivity {
   uint32_t open_transactions = 0;
   std::chrono::milliseconds idle{0};
   bool healthy = true;
+  uint64_t resident_bytes = 0;
+  uint64_t peak_resident_bytes = 0;
+  std::chrono::milliseconds cpu{0};  // since its start
   // What it was assigned; empty: nothing yet.
   std::string user_id{};
   std::string assignment{};

@@ -150,5 +150,23 @@ TEST_F(FleetTest, ShutdownAnswersWaitersStopsWorkersAndRefusesNewOnes) {
   EXPECT_TRUE(Logged("reason=shutdown")) << Lines::All();
 }
 
+TEST_F(FleetTest, AnOperatorSeesAndStopsAWorker) {
+  Make();
+  const auto lease = Lease("alice");
+  const auto views = fleet_->Workers();
+  ASSERT_EQ(views.size(), 1u);
+  EXPECT_EQ(views[0].user_id, "alice");
+  EXPECT_EQ(views[0].handle, lease.worker().handle);
+  EXPECT_EQ(views[0].state, WorkerState::kReady);
+  EXPECT_EQ(views[0].calls, 1u);
+  EXPECT_FALSE(fleet_->StopWorker("another"));
+  EXPECT_TRUE(fleet_->StopWorker(views[0].worker_id));
+  EXPECT_FALSE(fleet_->StopWorker(views[0].worker_id)) << "it stops already";
+  EXPECT_TRUE(Eventually([&] { return world_.Find(lease.worker().handle)->removed; }));
+  EXPECT_THAT(lease.DeathReason(), HasSubstr("operator has stopped"));
+  EXPECT_NE(Lease("alice").worker().handle, lease.worker().handle);
+  EXPECT_TRUE(Logged("reason=operator"));
+}
+
 }  // namespace
 }  // namespace pondpilot::proxy::fleet

@@ -151,7 +151,7 @@ void RelayCall::AcquireWorker() {
   handover_ = std::make_shared<Handover>();
   ++pending_;  // the fleet's callback, which fires worker_alarm_ unless it came while we were still asking
   wait_ticket_ = services_.fleet->Acquire(
-      principal_.user_id,
+      principal_.user_id, principal_.profile,
       services_.clock->Now() + std::chrono::duration_cast<base::Clock::Steady::duration>(left),
       [handover = handover_, queue = loop_.queue(),
        tag = &worker_alarm_](base::Result<fleet::WorkerLease> result) {

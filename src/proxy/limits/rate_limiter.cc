@@ -3,7 +3,7 @@
 namespace pondpilot::proxy::limits {
 
 RateLimiter::RateLimiter(Rate rate, std::string what, const base::Clock& clock, size_t max_keys)
-    : rate_(rate), what_(std::move(what)), clock_(clock), max_keys_(max_keys) {}
+    : what_(std::move(what)), clock_(clock), max_keys_(max_keys), rate_(rate) {}
 
 base::Result<void> RateLimiter::Take(std::string_view key) {
   const std::lock_guard lock(mutex_);
@@ -28,6 +28,11 @@ base::Result<void> RateLimiter::Take(std::string_view key) {
       "Rate limit exceeded: too many " + what_ + ". Try again in " + std::to_string(seconds) + " s.";
   error.retry_after = *wait;
   return std::unexpected(std::move(error));
+}
+
+void RateLimiter::SetRate(Rate rate) {
+  const std::lock_guard lock(mutex_);
+  rate_ = rate;
 }
 
 size_t RateLimiter::keys() const {

@@ -22,6 +22,9 @@ class RateLimiter {
   // Takes one request from `key`'s bucket; kResourceExhausted with retry_after when it is empty.
   base::Result<void> Take(std::string_view key);
 
+  // From now on. Nobody keeps more than the new burst.
+  void SetRate(Rate rate);
+
   size_t keys() const;
 
  private:
@@ -31,11 +34,11 @@ class RateLimiter {
   };
   using Order = std::list<Entry>;  // used last in front
 
-  const Rate rate_;
   const std::string what_;
   const base::Clock& clock_;
   const size_t max_keys_;
   mutable std::mutex mutex_;
+  Rate rate_;
   Order order_;
   std::unordered_map<std::string_view, Order::iterator> by_key_;  // views into order_
 };

@@ -33,5 +33,17 @@ TEST(RateLimiterTest, InventedKeysCostNoMemory) {
   EXPECT_EQ(limiter.keys(), 1000u);
 }
 
+TEST(RateLimiterTest, ANewRateHoldsAtOnce) {
+  base::ManualClock clock;
+  RateLimiter limiter({60, 5}, "requests", clock);
+  EXPECT_TRUE(limiter.Take("a"));
+  limiter.SetRate({60, 1});
+  EXPECT_TRUE(limiter.Take("a"));
+  EXPECT_FALSE(limiter.Take("a")) << "four more were left of the old burst";
+  limiter.SetRate({6000, 1});
+  clock.Advance(std::chrono::milliseconds(10));
+  EXPECT_TRUE(limiter.Take("a"));
+}
+
 }  // namespace
 }  // namespace pondpilot::proxy::limits
