@@ -245,6 +245,15 @@ TEST_F(ControlTest, StatusTellsWhatRuns) {
   EXPECT_FALSE(Status().healthy());
 }
 
+TEST_F(ControlTest, StatusTellsWhatTheProcessUses) {
+  engine_.buffer_bytes = 4711;
+  const auto status = Status();
+  EXPECT_GT(status.resident_bytes(), 1u << 20);
+  EXPECT_GE(status.peak_resident_bytes(), status.resident_bytes());
+  EXPECT_GT(status.cpu_ms(), 0u);
+  EXPECT_EQ(status.engine_buffer_bytes(), 4711u);
+}
+
 TEST_F(ControlTest, StatusRenewsTheLease) {
   auto request = Sensible();
   request.set_lease_ms(10'000);

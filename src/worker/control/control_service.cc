@@ -2,6 +2,7 @@
 
 #include "contract/names.h"
 #include "telemetry/log.h"
+#include "worker/control/process_usage.h"
 #include "worker/session/worker_token.h"
 
 namespace pondpilot::worker::control {
@@ -143,6 +144,11 @@ grpc::Status ControlService::Status(grpc::ServerContext* context, const proto::S
   response->set_sessions(sessions.sessions);
   response->set_idle_ms(static_cast<uint64_t>(activity.idle.count()));
   response->set_healthy(engine_.healthy());
+  const ProcessUsage usage = ReadProcessUsage();
+  response->set_resident_bytes(usage.resident_bytes);
+  response->set_peak_resident_bytes(usage.peak_resident_bytes);
+  response->set_cpu_ms(usage.cpu_ms);
+  response->set_engine_buffer_bytes(engine_.BufferBytes());
   const std::lock_guard identity(identity_mutex_);
   response->set_user_id(user_id_);
   response->set_assignment(assignment_);

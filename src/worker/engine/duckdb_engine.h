@@ -25,6 +25,7 @@ class DuckDbEngine final : public Engine {
   std::vector<AttachmentState> attachments() const override;
   base::Result<std::unique_ptr<Connection>> Connect() override;
   bool healthy() const override;
+  uint64_t BufferBytes() const override;
 
   const StatementPolicy& policy() const { return *policy_; }
   CancelFollowUp& follow_up() { return follow_up_; }

@@ -38,4 +38,5 @@
 #include <duckdb/parser/statement/multi_statement.hpp>
 #include <duckdb/parser/statement/pragma_statement.hpp>
 #include <duckdb/parser/statement/prepare_statement.hpp>
+#include <duckdb/storage/buffer_manager.hpp>
 #pragma GCC diagnostic pop

@@ -117,6 +117,9 @@ class Engine {
 
   // False once DuckDB reports that the database has been invalidated.
   virtual bool healthy() const = 0;
+
+  // Bytes that the engine counts against its own memory limit now.
+  virtual uint64_t BufferBytes() const = 0;
 };
 
 }  // namespace pondpilot::worker::engine

@@ -296,5 +296,14 @@ TEST_F(EngineTest, AServerThatIsNotThereCostsOnlyItsOwnQueries) {
   EXPECT_THAT(error.message, Not(HasSubstr("a-very-secret-password")));
 }
 
+TEST_F(EngineTest, BufferBytesFollowWhatIsKept) {
+  Lock();
+  const uint64_t before = engine_->BufferBytes();
+  ASSERT_TRUE(Query("CREATE TABLE kept AS SELECT hash(range) AS h FROM range(5000000)").has_value());
+  EXPECT_GE(engine_->BufferBytes(), before + (16u << 20));
+  ASSERT_TRUE(Query("DROP TABLE kept").has_value());
+  EXPECT_LT(engine_->BufferBytes(), before + (8u << 20));
+}
+
 }  // namespace
 }  // namespace pondpilot::worker::engine

@@ -155,6 +155,7 @@ class FakeEngine final : public engine::Engine {
     return std::make_unique<FakeConnection>(*this);
   }
   bool healthy() const override { return is_healthy; }
+  uint64_t BufferBytes() const override { return buffer_bytes; }
 
   std::vector<engine::Attachment> attached() const {
     const std::lock_guard lock(mutex_);
@@ -174,6 +175,7 @@ class FakeEngine final : public engine::Engine {
   std::atomic<int> executing{0};
   std::atomic<int> open_streams{0};
   std::atomic<bool> is_healthy{true};
+  std::atomic<uint64_t> buffer_bytes{0};
   std::optional<base::Error> lock_down_error;
 
  private:
