@@ -19,6 +19,7 @@
 #include "contract/names.h"
 #include "telemetry/log.h"
 #include "worker/control/control_service.h"
+#include "worker/control/stop_watchdog.h"
 #include "worker/engine/engine.h"
 #include "worker/engine/reachability.h"
 #include "worker/flight/flight_service.h"
@@ -36,9 +37,12 @@ using telemetry::Log;
 constexpr int kExitOk = 0;
 constexpr int kExitConfiguration = 2;
 constexpr int kExitEnvironment = 3;
+constexpr int kExitForced = 4;
 
 // Statements that run when SIGTERM comes may go on for this long.
 constexpr std::chrono::seconds kStopGrace(5);
+// What is not over this long after that is ended with the process.
+constexpr std::chrono::seconds kForcedAfter(3);
 
 // The proxy gives the socket as soon as the engine has told it that the worker runs.
 constexpr std::chrono::seconds kSocketWait(10);
@@ -180,6 +184,7 @@ int Serve(const Settings& settings, const sigset_t& signals) {
       {{"worker_id", settings.worker_id}, {"listen", socket ? settings.socket : listen}});
   const char* reason = AwaitEnd(signals, lease, runner);
   Log(Level::kInfo, "Worker stopping", {{"reason", reason}});
+  control::ForceExitAfter(kStopGrace + kForcedAfter, kExitForced);
   runner.Drain();
   if (socket) socket->Stop();
   const auto deadline = std::chrono::system_clock::now() + kStopGrace;

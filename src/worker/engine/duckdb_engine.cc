@@ -227,7 +227,8 @@ Result<std::unique_ptr<Connection>> DuckDbEngine::Connect() {
 }
 
 bool DuckDbEngine::healthy() const {
-  return healthy_.load() && !duckdb::ValidChecker::IsInvalidated(*database_->instance);
+  return healthy_.load() && !follow_up_.AnyOverdue() &&
+         !duckdb::ValidChecker::IsInvalidated(*database_->instance);
 }
 
 uint64_t DuckDbEngine::BufferBytes() const {
