@@ -9,9 +9,11 @@
 #include <charconv>
 #include <cstdlib>
 #include <iostream>
+#include <latch>
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/hex.h"
@@ -125,6 +127,16 @@ void TuneAllocator() {
   // NOLINTEND(concurrency-mt-unsafe)
 }
 
+// The C library keeps the stacks of threads that have ended, up to 40 MiB, for the next ones. With these,
+// calls find a thread also while a statement holds all the memory that the process may have.
+void KeepStacksReady() {
+  constexpr int kStacks = 4;
+  std::latch all(kStacks);
+  std::vector<std::jthread> threads;
+  threads.reserve(kStacks);
+  for (int i = 0; i < kStacks; ++i) threads.emplace_back([&all] { all.arrive_and_wait(); });
+}
+
 // Waits for SIGTERM, for the end of the lease, or, once the proxy has asked the worker to end, for the end of
 // the last statement; says which it was.
 const char* AwaitEnd(const sigset_t& signals, const control::Lease& lease,
@@ -180,6 +192,7 @@ int Serve(const Settings& settings, const sigset_t& signals) {
   }
   std::thread server([&] { (void)service.Serve(); });
   if (socket) socket->Start();
+  KeepStacksReady();
   Log(Level::kInfo, "Worker ready",
       {{"worker_id", settings.worker_id}, {"listen", socket ? settings.socket : listen}});
   const char* reason = AwaitEnd(signals, lease, runner);
