@@ -81,3 +81,5 @@ RUN mkdir -p /etc/postgresql-common && echo 'create_main_cluster = false' > /etc
       python3-psycopg python3-pymysql \
       postgresql mariadb-server sqlite3 nginx-core \
  && rm -rf /var/lib/apt/lists/* /var/lib/mysql/*
+# Where the databases of tests put what must outlive a restart of their container.
+RUN mkdir -m 1777 /data

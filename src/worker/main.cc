@@ -9,9 +9,11 @@
 #include <charconv>
 #include <cstdlib>
 #include <iostream>
+#include <latch>
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/hex.h"
@@ -19,6 +21,7 @@
 #include "contract/names.h"
 #include "telemetry/log.h"
 #include "worker/control/control_service.h"
+#include "worker/control/stop_watchdog.h"
 #include "worker/engine/engine.h"
 #include "worker/engine/reachability.h"
 #include "worker/flight/flight_service.h"
@@ -36,9 +39,12 @@ using telemetry::Log;
 constexpr int kExitOk = 0;
 constexpr int kExitConfiguration = 2;
 constexpr int kExitEnvironment = 3;
+constexpr int kExitForced = 4;
 
 // Statements that run when SIGTERM comes may go on for this long.
 constexpr std::chrono::seconds kStopGrace(5);
+// What is not over this long after that is ended with the process.
+constexpr std::chrono::seconds kForcedAfter(3);
 
 // The proxy gives the socket as soon as the engine has told it that the worker runs.
 constexpr std::chrono::seconds kSocketWait(10);
@@ -121,6 +127,16 @@ void TuneAllocator() {
   // NOLINTEND(concurrency-mt-unsafe)
 }
 
+// The C library keeps the stacks of threads that have ended, up to 40 MiB, for the next ones. With these,
+// calls find a thread also while a statement holds all the memory that the process may have.
+void KeepStacksReady() {
+  constexpr int kStacks = 4;
+  std::latch all(kStacks);
+  std::vector<std::jthread> threads;
+  threads.reserve(kStacks);
+  for (int i = 0; i < kStacks; ++i) threads.emplace_back([&all] { all.arrive_and_wait(); });
+}
+
 // Waits for SIGTERM, for the end of the lease, or, once the proxy has asked the worker to end, for the end of
 // the last statement; says which it was.
 const char* AwaitEnd(const sigset_t& signals, const control::Lease& lease,
@@ -176,10 +192,12 @@ int Serve(const Settings& settings, const sigset_t& signals) {
   }
   std::thread server([&] { (void)service.Serve(); });
   if (socket) socket->Start();
+  KeepStacksReady();
   Log(Level::kInfo, "Worker ready",
       {{"worker_id", settings.worker_id}, {"listen", socket ? settings.socket : listen}});
   const char* reason = AwaitEnd(signals, lease, runner);
   Log(Level::kInfo, "Worker stopping", {{"reason", reason}});
+  control::ForceExitAfter(kStopGrace + kForcedAfter, kExitForced);
   runner.Drain();
   if (socket) socket->Stop();
   const auto deadline = std::chrono::system_clock::now() + kStopGrace;

@@ -311,5 +311,22 @@ TEST_F(WorkerTest, AWorkerWithoutAProxyEnds) {
   EXPECT_THAT(worker.Output(), HasSubstr("lease_expired"));
 }
 
+// levenshtein looks at no interrupt before it is done, here after minutes.
+TEST_F(WorkerTest, AStatementThatHearsNothingEndsWithTheProcess) {
+  Process worker(Sensible(), Output());
+  ASSERT_TRUE(worker.Says("Worker ready")) << worker.Output();
+  ASSERT_NO_FATAL_FAILURE(Assign(3'000));
+  arrow::Status status;
+  std::thread deaf([&] {
+    status =
+        Query("SELECT levenshtein(repeat('a', 700000), repeat('b', 700000) || range::VARCHAR) FROM range(1)");
+  });
+  // Nobody asks for its status: its lease ends while the statement runs.
+  EXPECT_EQ(worker.ExitCode(seconds(25)), 4) << worker.Output();
+  EXPECT_THAT(worker.Output(), HasSubstr("Worker ended by force"));
+  deaf.join();
+  EXPECT_FALSE(status.ok());
+}
+
 }  // namespace
 }  // namespace pondpilot::worker

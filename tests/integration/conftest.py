@@ -141,3 +141,9 @@ def sub(request: pytest.FixtureRequest) -> str:
 def user(product: Proxy, sub: str):
     with product.user(sub) as flight_user:
         yield flight_user
+
+
+@pytest.fixture
+def own_network(engine: Engine) -> str:
+    """Workers on it are of this test's proxy only."""
+    return engine.network("own")

@@ -15,12 +15,6 @@ from tests.support.waiting import eventually
 ENDLESS = "SELECT COUNT(*) FROM range(10000000) a, range(10000000) b WHERE a.range + b.range = -1"
 
 
-@pytest.fixture
-def own_network(engine) -> str:
-    """Workers on it are of this test's proxy only."""
-    return engine.network("own")
-
-
 def gone(container: str) -> bool:
     return command("docker", "inspect", container, check=False).returncode != 0
 

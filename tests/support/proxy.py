@@ -25,6 +25,8 @@ class ProxyOptions:
     socket: bool = True
     memory: str = "512m"
     restart: str = "no"
+    # Of this machine, for HTTP and Flight; the engine chooses others with each start when none are given.
+    ports: tuple[int, int] | None = None
 
 
 def base_config(engine: Engine, network: str, databases: list[dict] | None = None, **containers) -> dict:
@@ -54,8 +56,10 @@ class Proxy:
         environment = {} if options.secret is None else {"JWT_SECRET": options.secret}
         for name, value in {**environment, **options.environment}.items():
             words += ["-e", f"{name}={value}"]
+        http, grpc = options.ports or ("", "")
         self.container = engine.start("proxy", engine.proxy_image, network=options.network, memory=options.memory,
-                                      options=(*words, "-p", "127.0.0.1::8080", "-p", "127.0.0.1::8081", *options.options))
+                                      options=(*words, "-p", f"127.0.0.1:{http}:8080", "-p", f"127.0.0.1:{grpc}:8081",
+                                               *options.options))
         self._ports: dict[int, int] = {}
 
     # -- life

@@ -130,3 +130,16 @@ run_bench() {
   [ ! -x "$ROOT/$PYTHON_ENVIRONMENT/bin/python3" ] || python="$PYTHON_ENVIRONMENT/bin/python3"
   in_test timeout 1800 "$python" -m tests.bench "$@"
 }
+
+run_chaos() {
+  begin_log chaos
+  ensure_engine
+  build_product
+  ensure_test_image
+  try_step 600 "Python clients from PyPI" prepare_test_python || true
+  local python=python3 minutes=${1:-5}
+  [ ! -x "$ROOT/$PYTHON_ENVIRONMENT/bin/python3" ] || python="$PYTHON_ENVIRONMENT/bin/python3"
+  case "$minutes" in *[!0-9.]* | '') fail "\"$minutes\" is no number of minutes. ./dev chaos [MINUTES] [SEED]" ;; esac
+  # Beside the faults: the start, the recovery and the wait for leases to end.
+  in_test timeout "$((${minutes%%.*} * 60 + 900))" "$python" -m tests.chaos "$@" 2>&1 | tee "$ROOT/build/log/chaos.txt"
+}

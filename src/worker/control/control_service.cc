@@ -75,7 +75,7 @@ ControlService::ControlService(engine::Engine& engine, session::StatementRunner&
       token_sha256_(std::move(token_sha256)),
       start_serving_(std::move(start_serving)) {}
 
-grpc::Status ControlService::CheckToken(const grpc::ServerContext& context) const {
+grpc::Status ControlService::CheckToken(const grpc::ServerContextBase& context) const {
   const auto [first, last] = context.client_metadata().equal_range(contract::kWorkerTokenHeader);
   if (first != last && std::next(first) == last &&
       session::IsWorkerToken({first->second.data(), first->second.size()}, token_sha256_)) {
@@ -131,10 +131,20 @@ grpc::Status ControlService::Assign(grpc::ServerContext* context, const proto::A
   return grpc::Status::OK;
 }
 
-grpc::Status ControlService::Status(grpc::ServerContext* context, const proto::StatusRequest*,
-                                    proto::StatusResponse* response) {
-  if (grpc::Status checked = CheckToken(*context); !checked.ok()) return checked;
-  lease_.Renew();
+grpc::ServerUnaryReactor* ControlService::Status(grpc::CallbackServerContext* context,
+                                                 const proto::StatusRequest*,
+                                                 proto::StatusResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  grpc::Status checked = CheckToken(*context);
+  if (checked.ok()) {
+    lease_.Renew();
+    Fill(response);
+  }
+  reactor->Finish(std::move(checked));
+  return reactor;
+}
+
+void ControlService::Fill(proto::StatusResponse* response) const {
   Report(engine_.attachments(), response);
   const auto activity = runner_.activity().Get();
   const auto sessions = runner_.sessions().Count();
@@ -152,7 +162,6 @@ grpc::Status ControlService::Status(grpc::ServerContext* context, const proto::S
   const std::lock_guard identity(identity_mutex_);
   response->set_user_id(user_id_);
   response->set_assignment(assignment_);
-  return grpc::Status::OK;
 }
 
 grpc::Status ControlService::Drain(grpc::ServerContext* context, const proto::DrainRequest*,

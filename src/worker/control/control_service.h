@@ -13,7 +13,8 @@ namespace pondpilot::worker::control {
 
 // The worker's side of the control contract (contract/control.proto). Every call must carry the worker's
 // token.
-class ControlService final : public pondpilot::control::v1::Worker::Service {
+class ControlService final : public pondpilot::control::v1::Worker::WithCallbackMethod_Status<
+                                 pondpilot::control::v1::Worker::Service> {
  public:
   // Everything must outlive the service. `start_serving` runs once, when the worker has become a user's.
   ControlService(engine::Engine& engine, session::StatementRunner& runner, Lease& lease,
@@ -21,13 +22,17 @@ class ControlService final : public pondpilot::control::v1::Worker::Service {
 
   grpc::Status Assign(grpc::ServerContext* context, const pondpilot::control::v1::AssignRequest* request,
                       pondpilot::control::v1::AssignResponse* response) override;
-  grpc::Status Status(grpc::ServerContext* context, const pondpilot::control::v1::StatusRequest* request,
-                      pondpilot::control::v1::StatusResponse* response) override;
+  // Answered on a thread that gRPC has already: while a statement takes all the memory there is, no thread
+  // can be made for a call, and a worker that does not answer is taken for dead.
+  grpc::ServerUnaryReactor* Status(grpc::CallbackServerContext* context,
+                                   const pondpilot::control::v1::StatusRequest* request,
+                                   pondpilot::control::v1::StatusResponse* response) override;
   grpc::Status Drain(grpc::ServerContext* context, const pondpilot::control::v1::DrainRequest* request,
                      pondpilot::control::v1::DrainResponse* response) override;
 
  private:
-  grpc::Status CheckToken(const grpc::ServerContext& context) const;
+  grpc::Status CheckToken(const grpc::ServerContextBase& context) const;
+  void Fill(pondpilot::control::v1::StatusResponse* response) const;
 
   engine::Engine& engine_;
   session::StatementRunner& runner_;
@@ -38,7 +43,7 @@ class ControlService final : public pondpilot::control::v1::Worker::Service {
   bool assigned_ = false;
 
   // What Assign said, once it has succeeded.
-  std::mutex identity_mutex_;
+  mutable std::mutex identity_mutex_;
   std::string user_id_;
   std::string assignment_;
 };

@@ -12,7 +12,9 @@ namespace {
 // rest), short enough that nobody waits for a dead server.
 constexpr std::chrono::milliseconds kGrace(700);
 constexpr std::chrono::milliseconds kBetween(200);
-constexpr int kAttempts = 25;
+// A call that stays inside although its connections were shut down so often does not wait for a server; the
+// other calls keep theirs from then on.
+constexpr int kSocketAttempts = 25;
 
 }  // namespace
 
@@ -38,8 +40,12 @@ void CancelFollowUp::Watch(std::shared_ptr<CallGate> gate, std::shared_ptr<duckd
   // Cancelled twice is watched once, which also bounds the list by the number of connections.
   if (std::ranges::any_of(watched_, [&](const Watched& w) { return w.gate == gate && w.call == call; }))
     return;
-  watched_.push_back(
-      {std::move(gate), std::move(connection), call, std::chrono::steady_clock::now() + kGrace});
+  const auto now = std::chrono::steady_clock::now();
+  watched_.push_back({.gate = std::move(gate),
+                      .connection = std::move(connection),
+                      .call = call,
+                      .since = now,
+                      .next = now + std::min(kGrace, overdue_after_)});
   // Started with the first cancel: most workers never need it.
   if (!thread_.joinable()) thread_ = std::thread(&CancelFollowUp::Loop, this);
   wake_.notify_all();
@@ -50,17 +56,27 @@ bool CancelFollowUp::Attempt(Watched& watched, const std::set<uint16_t>& ports) 
   size_t sockets = 0;
   const bool inside = watched.gate->IfStillInside(watched.call, [&] {
     watched.connection->Interrupt();
-    sockets = ShutDownRemoteSockets(ports);
+    if (watched.attempts < kSocketAttempts) sockets = ShutDownRemoteSockets(ports);
   });
-  if (!inside) return false;
+  if (!inside) {
+    if (watched.overdue) --overdue_;
+    return false;
+  }
   if (sockets > 0) {
     telemetry::Log(telemetry::Level::kInfo, "Closed connections to databases to end a cancelled query",
                    {{"connections", sockets}});
   }
-  watched.next = std::chrono::steady_clock::now() + kBetween;
-  if (++watched.attempts < kAttempts) return true;
-  telemetry::Log(telemetry::Level::kWarn, "A cancelled query does not end", {});
-  return false;
+  ++watched.attempts;
+  const auto now = std::chrono::steady_clock::now();
+  watched.next = now + kBetween;
+  if (!watched.overdue && now - watched.since >= overdue_after_) {
+    watched.overdue = true;
+    ++overdue_;
+    telemetry::Log(
+        telemetry::Level::kWarn, "A cancelled query does not end: this worker must be replaced",
+        {{"seconds", std::chrono::duration_cast<std::chrono::seconds>(now - watched.since).count()}});
+  }
+  return true;
 }
 
 void CancelFollowUp::Loop() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -17,11 +18,15 @@ namespace pondpilot::worker::engine {
 // Makes sure that a cancelled call leaves DuckDB: DuckDB forgets an interrupt that comes just before it
 // starts a statement, and a scanner that waits for its server doesn't look at interrupts at all. After a
 // grace the interrupt is repeated and the scanners' connections are shut down, again and again until the call
-// has ended or the attempts are used up (then only a new worker helps; see levenshtein in the lock-down
-// notes). Thread-safe; one thread of its own.
+// has ended. Some functions look at nothing until they are done (levenshtein of long strings); a call that is
+// still inside kOverdue after its cancel makes the engine unhealthy, because only a new worker helps then.
+// Thread-safe; one thread of its own.
 class CancelFollowUp {
  public:
-  CancelFollowUp() = default;
+  // How long a cancelled call may take to leave DuckDB.
+  static constexpr std::chrono::milliseconds kOverdue{10'000};
+
+  explicit CancelFollowUp(std::chrono::milliseconds overdue = kOverdue) : overdue_after_(overdue) {}
   ~CancelFollowUp();
   CancelFollowUp(const CancelFollowUp&) = delete;
   CancelFollowUp& operator=(const CancelFollowUp&) = delete;
@@ -30,19 +35,25 @@ class CancelFollowUp {
   void SetRemotePorts(std::set<uint16_t> ports);
   // `gate` tells about the calls of `connection`; watches the call that is inside now.
   void Watch(std::shared_ptr<CallGate> gate, std::shared_ptr<duckdb::Connection> connection);
+  // Is a call still inside that was cancelled longer ago than it may take? False again once it has left.
+  bool AnyOverdue() const { return overdue_.load() > 0; }
 
  private:
   struct Watched {
     std::shared_ptr<CallGate> gate;
     std::shared_ptr<duckdb::Connection> connection;
     uint64_t call = 0;
+    std::chrono::steady_clock::time_point since;
     std::chrono::steady_clock::time_point next;
     int attempts = 0;
+    bool overdue = false;
   };
 
   void Loop();
   bool Attempt(Watched& watched, const std::set<uint16_t>& ports);
 
+  const std::chrono::milliseconds overdue_after_;
+  std::atomic<int> overdue_{0};
   std::mutex mutex_;
   std::condition_variable wake_;
   std::set<uint16_t> ports_;

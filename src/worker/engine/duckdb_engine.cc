@@ -158,9 +158,13 @@ Result<std::vector<AttachmentState>> DuckDbEngine::AttachAndLockDown(
       }
     }
     std::set<uint16_t> ports;
+    std::set<uint16_t> mysql_ports;
     for (const Attachment& attachment : attachments) {
-      if (attachment.server.port != 0) ports.insert(attachment.server.port);
+      if (attachment.server.port == 0) continue;
+      ports.insert(attachment.server.port);
+      if (attachment.kind == Attachment::Kind::kMysql) mysql_ports.insert(attachment.server.port);
     }
+    if (!mysql_ports.empty()) silence_.emplace(std::move(mysql_ports));
     follow_up_.SetRemotePorts(std::move(ports));
     policy_ = std::make_unique<StatementPolicy>(std::move(catalogs));
     if (const auto locked = LockDown(*own_); !locked) return std::unexpected(locked.error());
@@ -177,34 +181,59 @@ Result<std::vector<AttachmentState>> DuckDbEngine::AttachAndLockDown(
   }
 }
 
+bool DuckDbEngine::Stopping() const {
+  const std::lock_guard lock(mutex_);
+  return stopping_;
+}
+
+std::vector<AttachmentState> DuckDbEngine::Retry(std::vector<Attachment>& tries) {
+  // Silent hosts are waited for at the same time, so that they don't make those late that are back.
+  std::vector<std::future<Result<void>>> probes;
+  probes.reserve(tries.size());
+  for (const Attachment& attachment : tries) {
+    probes.push_back(std::async(std::launch::async, [&attachment] { return CheckReachable(attachment); }));
+  }
+  std::vector<Result<void>> reachable;
+  reachable.reserve(probes.size());
+  for (auto& probe : probes) reachable.push_back(probe.get());
+  std::vector<AttachmentState> changes;
+  for (size_t i = 0; i < tries.size(); ++i) {
+    const Attachment& attachment = tries[i];
+    Result<void> attached = reachable[i];
+    // Each attempt may last as long as its time-out; who ends the engine waits for one at most.
+    if (attached && !Stopping()) {
+      const ExternalAccess access(*own_);
+      attached = AttachDatabase(*own_, attachment);
+    }
+    if (Stopping()) break;
+    changes.push_back({attachment.alias, attached.has_value(), attached ? "" : attached.error().message});
+    if (attached)
+      telemetry::Log(telemetry::Level::kInfo, "Database attached late", {{"alias", attachment.alias}});
+  }
+  std::erase_if(tries, [&](const Attachment& tried) {
+    return std::ranges::any_of(changes, [&](const AttachmentState& change) {
+      return change.available && change.alias == tried.alias;
+    });
+  });
+  return changes;
+}
+
 void DuckDbEngine::RetryLoop() {
   std::unique_lock lock(mutex_);
   while (!stopping_ && !missing_.empty()) {
     wake_.wait_for(lock, kRetryEvery, [this] { return stopping_; });
     if (stopping_) break;
-    std::vector<Attachment> tries = std::move(missing_);
-    missing_.clear();
+    // Nobody else touches `missing_` once this thread runs.
     lock.unlock();
-    std::vector<Attachment> left;
     std::vector<AttachmentState> changes;
-    for (Attachment& attachment : tries) {
-      // Each attempt may last as long as its time-out; who ends the engine waits for one at most.
-      if (const std::lock_guard check(mutex_); stopping_) return;
-      Result<void> attached = CheckReachable(attachment);
-      if (const std::lock_guard check(mutex_); stopping_) return;
-      if (attached) {
-        const ExternalAccess access(*own_);
-        attached = AttachDatabase(*own_, attachment);
-      }
-      changes.push_back({attachment.alias, attached.has_value(), attached ? "" : attached.error().message});
-      if (attached) {
-        telemetry::Log(telemetry::Level::kInfo, "Database attached late", {{"alias", attachment.alias}});
-      } else {
-        left.push_back(std::move(attachment));
-      }
+    try {
+      changes = Retry(missing_);
+    } catch (const std::exception& thrown) {
+      // No thread or no memory at the moment: what was not attached is tried again.
+      telemetry::Log(telemetry::Level::kWarn, "Databases could not be tried again",
+                     {{"error", thrown.what()}});
     }
     lock.lock();
-    missing_ = std::move(left);
     for (const AttachmentState& change : changes) {
       std::ranges::replace_if(
           states_, [&](const AttachmentState& state) { return state.alias == change.alias; }, change);
@@ -227,7 +256,12 @@ Result<std::unique_ptr<Connection>> DuckDbEngine::Connect() {
 }
 
 bool DuckDbEngine::healthy() const {
-  return healthy_.load() && !duckdb::ValidChecker::IsInvalidated(*database_->instance);
+  return healthy_.load() && !follow_up_.AnyOverdue() &&
+         !duckdb::ValidChecker::IsInvalidated(*database_->instance);
+}
+
+uint64_t DuckDbEngine::BufferBytes() const {
+  return duckdb::BufferManager::GetBufferManager(*database_->instance).GetUsedMemory();
 }
 
 uint64_t DuckDbEngine::BufferBytes() const {

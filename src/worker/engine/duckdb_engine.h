@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "worker/engine/cancel_follow_up.h"
 #include "worker/engine/duckdb_headers.h"
 #include "worker/engine/engine.h"
+#include "worker/engine/silence_watch.h"
 #include "worker/engine/statement_policy.h"
 
 namespace pondpilot::worker::engine {
@@ -42,6 +44,10 @@ class DuckDbEngine final : public Engine {
 
   // Tries the databases that were down again, until all are attached or the engine ends.
   void RetryLoop();
+  // One round over `tries`, without the mutex; takes out what it has attached. Returns early when the engine
+  // ends.
+  std::vector<AttachmentState> Retry(std::vector<Attachment>& tries);
+  bool Stopping() const;
 
   Limits limits_;
   std::unique_ptr<duckdb::DuckDB> database_;
@@ -49,13 +55,15 @@ class DuckDbEngine final : public Engine {
   std::unique_ptr<duckdb::Connection> own_;
   std::unique_ptr<StatementPolicy> policy_;
   CancelFollowUp follow_up_;
+  std::optional<SilenceWatch> silence_;
   std::atomic<bool> locked_{false};
   std::atomic<bool> healthy_{true};
   std::atomic<bool> memory_was_short_{false};
 
   mutable std::mutex mutex_;
   std::vector<AttachmentState> states_;
-  std::vector<Attachment> missing_;  // with their credentials, for as long as they are tried again
+  // With their credentials, for as long as they are tried again; the retrier's alone once it runs.
+  std::vector<Attachment> missing_;
   bool stopping_ = false;
   std::condition_variable wake_;
   std::thread retrier_;

@@ -115,7 +115,8 @@ class Engine {
   // Only after AttachAndLockDown.
   virtual base::Result<std::unique_ptr<Connection>> Connect() = 0;
 
-  // False once DuckDB reports that the database has been invalidated.
+  // False once DuckDB reports that the database has been invalidated, and while a cancelled statement does
+  // not end: then only a new process helps.
   virtual bool healthy() const = 0;
 
   // Bytes that the engine counts against its own memory limit now.

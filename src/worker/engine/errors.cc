@@ -1,7 +1,10 @@
 #include "worker/engine/errors.h"
 
+#include <algorithm>
+#include <array>
 #include <new>
 #include <stdexcept>
+#include <string_view>
 
 namespace pondpilot::worker::engine {
 namespace {
@@ -64,10 +67,47 @@ ErrorCode ToCode(const duckdb::ErrorData& error) {
   }
 }
 
+// The drivers' words for a connection that was there and is there no more.
+constexpr std::array<std::string_view, 9> kLostConnection = {
+    "server closed the connection unexpectedly",
+    "Lost connection to",
+    "server has gone away",
+    "terminating connection",
+    "connection has been closed",
+    "could not receive data from server",
+    "could not send data to server",
+    "no connection to the server",
+    "Connection timed out",
+};
+
+bool LostDatabase(const duckdb::ErrorData& error) {
+  switch (error.Type()) {
+    case ExceptionType::IO:
+    case ExceptionType::CONNECTION:
+    case ExceptionType::NETWORK:
+    case ExceptionType::TRANSACTION:
+      break;
+    default:
+      return false;  // the words may be the user's own
+  }
+  return std::ranges::any_of(kLostConnection,
+                             [&](std::string_view words) { return error.RawMessage().contains(words); });
+}
+
 }  // namespace
 
 base::Error ToError(const duckdb::ErrorData& error) {
   base::Error out;
+  if (LostDatabase(error)) {
+    // The drivers' texts show the statements that DuckDB sends to the database.
+    out.code = ErrorCode::kUnavailable;
+    out.message =
+        "IO Error: A database that this statement reads ended the connection or fell silent. Run the "
+        "statement "
+        "again, in a transaction after a ROLLBACK; the connection is made anew.";
+    out.detail = error.RawMessage();
+    return out;
+  }
   out.code = ToCode(error);
   out.message = error.Message();
   // Thrown inside as a plain std::bad_alloc when the data segment is at its limit.

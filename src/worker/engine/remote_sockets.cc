@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -60,9 +61,9 @@ std::vector<Socket> TcpSockets() {
   return sockets;
 }
 
-}  // namespace
-
-size_t ShutDownRemoteSockets(const std::set<uint16_t>& ports) {
+// Calls `act` with each connection to one of `ports`, and returns for how many it said true.
+template <typename Act>
+size_t ForEachRemoteSocket(const std::set<uint16_t>& ports, Act act) {
   if (ports.empty()) return 0;
   const std::vector<Socket> sockets = TcpSockets();
   std::set<uint16_t> listening;
@@ -77,13 +78,36 @@ size_t ShutDownRemoteSockets(const std::set<uint16_t>& ports) {
     const int own = ::fcntl(socket.fd, F_DUPFD_CLOEXEC, 0);
     if (own < 0) continue;
     const auto now = Describe(own);
-    if (now && now->local_port == socket.local_port && now->peer_port == socket.peer_port &&
-        ::shutdown(own, SHUT_RDWR) == 0) {
+    if (now && now->local_port == socket.local_port && now->peer_port == socket.peer_port && act(own)) {
       ++count;
     }
     ::close(own);
   }
   return count;
 }
+
+bool Set(int fd, int level, int option, int value) {
+  return ::setsockopt(fd, level, option, &value, sizeof value) == 0;
+}
+
+// False when the socket has these bounds already.
+bool Bound(int fd) {
+  int unanswered = 0;
+  socklen_t size = sizeof unanswered;
+  if (::getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &unanswered, &size) != 0 || unanswered == kUnansweredMs)
+    return false;
+  return Set(fd, SOL_SOCKET, SO_KEEPALIVE, 1) && Set(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveIdleSeconds) &&
+         Set(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepAliveIntervalSeconds) &&
+         Set(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepAliveProbes) &&
+         Set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, kUnansweredMs);
+}
+
+}  // namespace
+
+size_t ShutDownRemoteSockets(const std::set<uint16_t>& ports) {
+  return ForEachRemoteSocket(ports, [](int fd) { return ::shutdown(fd, SHUT_RDWR) == 0; });
+}
+
+size_t BoundSilence(const std::set<uint16_t>& ports) { return ForEachRemoteSocket(ports, Bound); }
 
 }  // namespace pondpilot::worker::engine

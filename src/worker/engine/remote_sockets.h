@@ -16,4 +16,15 @@ namespace pondpilot::worker::engine {
 // while.
 size_t ShutDownRemoteSockets(const std::set<uint16_t>& ports);
 
+// How long a connection to a database may hear nothing at all from the other host, not even from its kernel.
+inline constexpr int kKeepAliveIdleSeconds = 2;
+inline constexpr int kKeepAliveIntervalSeconds = 1;
+inline constexpr int kKeepAliveProbes = 3;
+inline constexpr int kUnansweredMs = 5000;
+
+// Makes the kernel end the same connections when their host has fallen silent for that long; a server that is
+// only slow is not affected. For drivers that can't be told so in their connection string. Returns how many
+// connections have been given these bounds by this call.
+size_t BoundSilence(const std::set<uint16_t>& ports);
+
 }  // namespace pondpilot::worker::engine

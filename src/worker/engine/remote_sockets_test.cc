@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -68,6 +69,28 @@ TEST(RemoteSocketsTest, LeavesOtherPortsAndAcceptedConnectionsAlone) {
   EXPECT_EQ(ShutDownRemoteSockets({1}), 0u);
   // As if a database listened on the port that a client of ours happens to come from.
   EXPECT_EQ(ShutDownRemoteSockets({ntohs(address.sin_port)}), 0u);
+  EXPECT_EQ(::send(pair.client, "x", 1, MSG_NOSIGNAL), 1);
+  Close(pair);
+}
+
+int Option(int fd, int level, int option) {
+  int value = -1;
+  socklen_t size = sizeof value;
+  EXPECT_EQ(::getsockopt(fd, level, option, &value, &size), 0);
+  return value;
+}
+
+TEST(RemoteSocketsTest, BoundsTheSilenceOfServersOnce) {
+  const Pair pair = Connect();
+  EXPECT_EQ(BoundSilence({1}), 0u);
+  EXPECT_EQ(Option(pair.client, SOL_SOCKET, SO_KEEPALIVE), 0);
+  EXPECT_EQ(BoundSilence({pair.port}), 1u);
+  EXPECT_EQ(Option(pair.client, SOL_SOCKET, SO_KEEPALIVE), 1);
+  EXPECT_EQ(Option(pair.client, IPPROTO_TCP, TCP_KEEPIDLE), kKeepAliveIdleSeconds);
+  EXPECT_EQ(Option(pair.client, IPPROTO_TCP, TCP_KEEPCNT), kKeepAliveProbes);
+  EXPECT_EQ(Option(pair.client, IPPROTO_TCP, TCP_USER_TIMEOUT), kUnansweredMs);
+  EXPECT_EQ(Option(pair.accepted, SOL_SOCKET, SO_KEEPALIVE), 0) << "what was accepted is not ours to bound";
+  EXPECT_EQ(BoundSilence({pair.port}), 0u) << "it has its bounds";
   EXPECT_EQ(::send(pair.client, "x", 1, MSG_NOSIGNAL), 1);
   Close(pair);
 }
