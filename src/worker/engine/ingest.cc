@@ -196,7 +196,8 @@ Result<int64_t> DuckDbConnection::Ingest(const IngestTarget& target, RowSource& 
       }
     }();
     if (rows) {
-      if (target.temporary) has_state_.store(true);
+      if (target.temporary || base::EqualsIgnoreCase(target.catalog.value_or(""), "temp"))
+        has_state_.store(true);
       return rows;
     }
     if (own_transaction) {

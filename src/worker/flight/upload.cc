@@ -44,6 +44,10 @@ Result<std::shared_ptr<arrow::RecordBatch>> Upload::Next() {
     auto chunk = reader_.Next();
     if (!chunk.ok()) {
       if (context_.is_cancelled()) return BrokenOff();
+      if (chunk.status().IsOutOfMemory()) {
+        return Fail(ErrorCode::kResourceExhausted,
+                    "Out of Memory Error: a batch does not fit into memory. Send smaller ones.");
+      }
       return Fail(ErrorCode::kInvalidArgument,
                   "The rows can't be read: " + chunk.status().message().substr(0, 500));
     }
