@@ -35,12 +35,6 @@ Result<std::unique_ptr<ResultStream>> NoTimes(const BoundStatement& statement) {
 
 }  // namespace
 
-int64_t ParameterRows::rows() const {
-  int64_t rows = 0;
-  for (const auto& batch : batches) rows += batch->num_rows();
-  return rows;
-}
-
 Result<std::unique_ptr<BoundStatement>> BoundStatement::Make(
     StreamSource source, duckdb::unique_ptr<duckdb::PreparedStatement> prepared,
     const ParameterRows& values) {
@@ -53,6 +47,12 @@ Result<std::unique_ptr<BoundStatement>> BoundStatement::Make(
   if (!schema) return std::unexpected(schema.error());
   for (const auto& sent : values.batches) {
     if (sent->num_rows() == 0) continue;
+    // A column of NULLs takes no bytes, however many they are.
+    if (sent->num_rows() > kMaxParameterRows - out->rows_) {
+      return Fail(ErrorCode::kResourceExhausted,
+                  "There are more than " + std::to_string(kMaxParameterRows) +
+                      " rows of values for the parameters. Bind them in parts, or load them by ingest.");
+    }
     auto batch = AcceptBatch(sent, *schema);
     if (!batch) return std::unexpected(batch.error());
     out->rows_ += (*batch)->num_rows();

@@ -34,7 +34,6 @@ class BoundStatement {
   bool is_query() const;
   bool counts() const;
   const StreamSource& source() const { return source_; }
-  duckdb::PreparedStatement& prepared() { return *prepared_; }
 
  private:
   BoundStatement() = default;

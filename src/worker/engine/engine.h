@@ -74,13 +74,12 @@ class ResultStream {
 
 inline constexpr uint64_t kBatchRows = 65536;
 
-// Values for a statement's parameters as a client has sent them: the statement runs once for each row.
-// Nothing of them is trusted.
+// Values for a statement's parameters as a client has sent them: the statement runs once for each row, of
+// which there may be kMaxParameterRows. Nothing of them is trusted.
+inline constexpr int64_t kMaxParameterRows = 10'000'000;
 struct ParameterRows {
   std::shared_ptr<arrow::Schema> schema;
   std::vector<std::shared_ptr<arrow::RecordBatch>> batches;
-
-  int64_t rows() const;
 };
 
 // What is known of a text before it runs.

@@ -23,6 +23,8 @@ constexpr char kFunction[] = "pondpilot_ingest";
 // What is gathered before it is written: large enough for DuckDB to use its threads, small enough for memory.
 // While it is gathered, no thread of DuckDB's waits for the client.
 constexpr int64_t kWindowBytes = 32 << 20;
+// What a batch costs beside its buffers: a column of NULLs has none.
+constexpr int64_t kBatchOverhead = 1024;
 
 duckdb::unique_ptr<duckdb::FunctionData> BindIngest(duckdb::ClientContext& context,
                                                     duckdb::TableFunctionBindInput& input,
@@ -252,7 +254,7 @@ Result<int64_t> DuckDbConnection::IngestRows(const IngestTarget& target, RowSour
       if (!more || (*sent)->num_rows() == 0) continue;
       auto batch = AcceptBatch(*sent, schema);
       if (!batch) return std::unexpected(batch.error());
-      bytes += arrow::util::TotalBufferSize(**batch);
+      bytes += arrow::util::TotalBufferSize(**batch) + kBatchOverhead;
       window.push_back(std::move(*batch));
     }
     if (window.empty()) break;

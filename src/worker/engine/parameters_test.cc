@@ -208,6 +208,13 @@ TEST_F(Parameters, ThatDoNotFitAreRefused) {
             ErrorCode::kInvalidArgument);
 }
 
+TEST_F(Parameters, RowsThatTakeNoBytesAreBounded) {
+  const auto schema = arrow::schema({arrow::field("p", arrow::null())});
+  const auto nulls = arrow::ArrayData::Make(arrow::null(), int64_t{1} << 62, {nullptr}, int64_t{1} << 62);
+  const auto batch = arrow::RecordBatch::Make(schema, nulls->length, {nulls});
+  EXPECT_EQ(Failure("SELECT ?", {schema, {batch, batch, batch}}).code, ErrorCode::kResourceExhausted);
+}
+
 TEST_F(Parameters, DamagedDataAreRefused) {
   const auto refused = [&](const std::shared_ptr<arrow::DataType>& type,
                            std::shared_ptr<arrow::ArrayData> data) {

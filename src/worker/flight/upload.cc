@@ -20,6 +20,9 @@ using base::Result;
 // end of its messages.
 constexpr std::chrono::milliseconds kEndSettle(2);
 
+// What a batch costs beside its buffers: a column of NULLs has none.
+constexpr size_t kBatchOverhead = 1024;
+
 std::unexpected<base::Error> BrokenOff() {
   return Fail(ErrorCode::kCancelled, "The call was cancelled before all of its rows had come.");
 }
@@ -72,7 +75,7 @@ Result<std::optional<UploadedValues>> ReadValues(const fl::ServerCallContext& co
     auto batch = (*upload)->Next();
     if (!batch) return std::unexpected(batch.error());
     if (*batch == nullptr) break;
-    bytes += static_cast<size_t>(arrow::util::TotalBufferSize(**batch));
+    bytes += static_cast<size_t>(arrow::util::TotalBufferSize(**batch)) + kBatchOverhead;
     if (bytes > max_bytes) {
       return Fail(ErrorCode::kResourceExhausted, "The values for the parameters have more than " +
                                                      std::to_string(max_bytes) +
