@@ -161,9 +161,7 @@ int Serve(const Settings& settings, const sigset_t& signals) {
     return kExitEnvironment;
   }
   session::StatementRunner runner(**engine, clock);
-  flight::QueryDoor queries(runner);
-  flight::CatalogDoor catalog(queries);
-  flight::FlightService service(queries, catalog);
+  flight::FlightService service(runner);
   control::Lease lease(clock, std::chrono::seconds(contract::kUnassignedSeconds));
   control::ControlService control(**engine, runner, lease, settings.token_sha256,
                                   [&] { service.StartServing(); });

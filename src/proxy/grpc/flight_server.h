@@ -23,6 +23,9 @@ struct RelayServices {
   const base::Clock* clock = nullptr;
   // How long a call may wait for its worker when the client has set no deadline.
   std::chrono::milliseconds worker_wait{std::chrono::seconds(60)};
+  // How long a client that uploads may say nothing while we wait for its next message: its worker, a
+  // connection there and a transaction wait with us. As long as a transaction may be left alone.
+  std::chrono::milliseconds upload_silence{std::chrono::minutes(10)};
 };
 
 // The gRPC port: authenticates every Flight call and relays it to the caller's worker as opaque bytes.

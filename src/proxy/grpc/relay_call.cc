@@ -78,6 +78,7 @@ void RelayCall::OnClientDone(bool) {
   if (upstream_started_) upstream_context_.TryCancel();
   if (half_close_alarm_) half_close_alarm_->Cancel();
   if (verdict_alarm_) verdict_alarm_->Cancel();
+  if (silence_alarm_) silence_alarm_->Cancel();
 }
 
 void RelayCall::Authenticate() {
@@ -264,7 +265,10 @@ void RelayCall::Finish(const ::grpc::Status& status) {
 
 void RelayCall::FinishError(const base::Error& error) { Finish(ToGrpcStatus(error)); }
 
-void RelayCall::OnClientFinished(bool) { lease_ = {}; }
+void RelayCall::OnClientFinished(bool) {
+  lease_ = {};
+  if (silence_alarm_) silence_alarm_->Cancel();  // it would keep the call for as long
+}
 
 void RelayCall::LogEnd(const ::grpc::Status& status) const {
   const auto took =

@@ -99,6 +99,9 @@ class RelayCall {
   void OnClientForwarded(bool ok);
   void OnHalfCloseSettled(bool ok);
   void OnHalfCloseForwarded(bool) {}
+  // Looks now and then whether the client has been silent for too long.
+  void WatchSilence();
+  void OnSilenceTick(bool ok);
 
   // Towards the client.
   void WriteSoon();
@@ -152,6 +155,8 @@ class RelayCall {
   std::optional<::grpc::Alarm> first_message_alarm_;
   std::optional<::grpc::Alarm> half_close_alarm_;
   std::optional<::grpc::Alarm> verdict_alarm_;
+  std::optional<::grpc::Alarm> silence_alarm_;
+  std::optional<base::Clock::Steady> reading_since_;  // while a message of the client's is waited for
   int verdict_ticks_ = 0;
 
   int pending_ = 0;
@@ -184,6 +189,7 @@ class RelayCall {
   Step client_written_{this, &RelayCall::OnClientWritten};
   Step client_finish_{this, &RelayCall::OnClientFinished};
   Step verdict_tick_{this, &RelayCall::OnVerdictTick};
+  Step silence_tick_{this, &RelayCall::OnSilenceTick};
 };
 
 }  // namespace pondpilot::proxy::grpc

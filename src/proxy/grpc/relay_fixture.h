@@ -245,6 +245,9 @@ class FixedLauncher final : public launch::Launcher {
 
 class RelayTest : public ::testing::Test {
  protected:
+  // Long enough for a busy machine to say something in between.
+  static constexpr std::chrono::milliseconds kUploadSilence{2000};
+
   void SetUp() override {
     int port = 0;
     ::grpc::ServerBuilder builder;
@@ -265,6 +268,7 @@ class RelayTest : public ::testing::Test {
     };
     services.fleet = fleet_;
     services.clock = &base::Clock::System();
+    services.upload_silence = kUploadSilence;
     auto relay = FlightServer::Start("127.0.0.1", 0, services);
     ASSERT_TRUE(relay.has_value()) << relay.error().message;
     relay_ = std::move(*relay);

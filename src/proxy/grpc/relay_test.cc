@@ -238,6 +238,23 @@ TEST_F(RelayTest, AnUploadThatSaysNothingHoldsNoWorker) {
   stream.Finish();
 }
 
+TEST_F(RelayTest, AnUploadThatFallsSilentIsGivenUp) {
+  ::grpc::ClientContext context;
+  Authorize(context);
+  Stream stream(*this, context, "DoPut");
+  // As long as messages come, however slowly, it goes on.
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(stream.Write("upload"));
+    std::this_thread::sleep_for(kUploadSilence / 4);
+  }
+  EXPECT_EQ(log_.Count("cancelled"), 0u);
+  const auto status = stream.Finish();
+  EXPECT_EQ(status.error_code(), ::grpc::StatusCode::DEADLINE_EXCEEDED);
+  EXPECT_THAT(status.error_message(), HasSubstr("given up"));
+  EXPECT_TRUE(log_.Await("cancelled"));
+  EXPECT_EQ(log_.Count("half-close"), 0u);
+}
+
 TEST_F(RelayTest, HandshakeAnswersWithTheBearerHeader) {
   ::grpc::ClientContext context;
   const std::string token = TokenOf("alice");

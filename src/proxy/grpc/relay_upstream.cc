@@ -67,7 +67,9 @@ void RelayCall::StartBidi() {
 
 void RelayCall::OnUpstreamStarted(bool ok) {
   ReadUpstream();  // also when it failed: the read's failure leads to the status
-  if (ok) upstream_->Write(request_, Pending(client_forwarded_));
+  if (!ok) return;
+  upstream_->Write(request_, Pending(client_forwarded_));
+  WatchSilence();
 }
 
 void RelayCall::OnRequestWritten(bool) {
@@ -142,10 +144,12 @@ void RelayCall::KeepEarlyResult() {
 
 void RelayCall::ReadClient() {
   if (finishing_ || client_gone_) return;
+  reading_since_ = services_.clock->Now();
   client_.Read(&client_message_, Pending(client_read_));
 }
 
 void RelayCall::OnClientRead(bool ok) {
+  reading_since_.reset();
   if (finishing_ || client_gone_) return;
   if (!ok) {
     half_close_alarm_.emplace();
@@ -166,6 +170,27 @@ void RelayCall::OnClientForwarded(bool ok) {
 void RelayCall::OnHalfCloseSettled(bool) {
   if (client_gone_ || finishing_ || upstream_finished_) return;
   upstream_->WritesDone(Pending(half_close_forwarded_));
+}
+
+void RelayCall::WatchSilence() {
+  if (finishing_ || client_gone_) return;
+  if (!silence_alarm_) silence_alarm_.emplace();
+  silence_alarm_->Set(loop_.queue(), std::chrono::system_clock::now() + services_.upload_silence / 4,
+                      Pending(silence_tick_));
+}
+
+void RelayCall::OnSilenceTick(bool ok) {
+  if (!ok || finishing_ || client_gone_) return;
+  if (!reading_since_ || services_.clock->Now() - *reading_since_ < services_.upload_silence)
+    return WatchSilence();
+  upstream_context_.TryCancel();
+  FinishError({base::ErrorCode::kDeadlineExceeded,
+               "The upload was given up, because no further message of it has come for " +
+                   std::to_string(
+                       std::chrono::duration_cast<std::chrono::seconds>(services_.upload_silence).count()) +
+                   " s. Nothing of it was kept; send it again.",
+               "",
+               {}});
 }
 
 // ---- A worker that broke off

@@ -1,9 +1,9 @@
 #include "worker/engine/connection.h"
 
+#include <duckdb/parser/parsed_data/transaction_info.hpp>
+#include <duckdb/parser/statement/transaction_statement.hpp>
+
 #include "base/text.h"
-#include "worker/engine/duckdb_engine.h"
-#include "worker/engine/errors.h"
-#include "worker/engine/result_stream.h"
 
 namespace pondpilot::worker::engine {
 namespace {
@@ -12,8 +12,13 @@ using base::ErrorCode;
 using base::Fail;
 using base::Result;
 
-// May rows be computed as the client reads them? Only for statements that change nothing: one that is
-// abandoned before its end is rolled back, and a write must be done when the client is told so.
+bool IsCommit(const duckdb::SQLStatement& statement) {
+  return statement.type == duckdb::StatementType::TRANSACTION_STATEMENT &&
+         statement.Cast<duckdb::TransactionStatement>().info->type == duckdb::TransactionType::COMMIT;
+}
+
+}  // namespace
+
 bool Streams(duckdb::StatementType written, const duckdb::QueryResult& result) {
   if (duckdb::StreamsByDefault(written, result, false)) return true;
   return written == duckdb::StatementType::EXECUTE_STATEMENT && result.MetadataAvailable() &&
@@ -21,67 +26,58 @@ bool Streams(duckdb::StatementType written, const duckdb::QueryResult& result) {
          result.GetStatementProperties().IsReadOnly();
 }
 
-}  // namespace
-
 DuckDbConnection::DuckDbConnection(DuckDbEngine& engine, std::shared_ptr<duckdb::Connection> connection)
     : engine_(engine), connection_(std::move(connection)) {}
 
-Result<std::unique_ptr<ResultStream>> DuckDbConnection::Execute(std::string_view sql) {
+Result<DuckDbConnection::Statements> DuckDbConnection::Parse(std::string_view sql) {
   if (!base::IsUtf8(sql)) return Fail(ErrorCode::kInvalidArgument, "The SQL text is not valid UTF-8.");
   if (base::Trim(sql).empty()) {
     return Fail(ErrorCode::kInvalidArgument,
                 "The SQL text is empty. Send a statement, for example SELECT 42.");
   }
-  if (executing_.exchange(true)) {
-    return Fail(ErrorCode::kFailedPrecondition, "The connection is busy with another statement.");
+  auto statements = connection_->ExtractStatements(std::string(sql));
+  if (statements.empty()) {
+    return Fail(ErrorCode::kInvalidArgument, "The SQL text holds no statement, only blanks or comments.");
   }
-  interrupted_.store(false);
-  engine_.MakeRoom();
-  Result<std::unique_ptr<ResultStream>> result;
-  {
-    const CallGate::Inside inside(*gate_);
-    result = Run(sql);
+  // All of them first: nothing runs of a text that is refused in part.
+  for (const auto& statement : statements) {
+    if (const auto allowed = engine_.policy().Check(*statement); !allowed)
+      return std::unexpected(allowed.error());
   }
-  executing_.store(false);
-  if (!result) {
-    // What DuckDB reports after an interrupt depends on where it was; the caller is told what happened.
-    if (interrupted_.load() && result.error().code != ErrorCode::kPermissionDenied) {
-      return Fail(ErrorCode::kCancelled, "The statement was cancelled.");
-    }
-    engine_.NoteError(result.error());
-    engine_.ExplainMissingDatabase(sql, result.error());
-  }
-  return result;
+  return statements;
 }
 
-Result<std::unique_ptr<ResultStream>> DuckDbConnection::Run(std::string_view sql) {
-  try {
-    auto statements = connection_->ExtractStatements(std::string(sql));
-    if (statements.empty()) {
-      return Fail(ErrorCode::kInvalidArgument, "The SQL text holds no statement, only blanks or comments.");
-    }
-    // All of them first: nothing runs of a text that is refused in part.
-    for (const auto& statement : statements) {
-      if (const auto allowed = engine_.policy().Check(*statement); !allowed)
-        return std::unexpected(allowed.error());
-    }
-    for (size_t i = 0; i + 1 < statements.size(); ++i) {
-      const auto ran = RunOne(std::move(statements[i]), false);
+Result<duckdb::unique_ptr<duckdb::SQLStatement>> DuckDbConnection::ParseOne(std::string_view sql) {
+  auto statements = Parse(sql);
+  if (!statements) return std::unexpected(statements.error());
+  if (statements->size() != 1) {
+    return Fail(ErrorCode::kInvalidArgument,
+                "The text holds " + std::to_string(statements->size()) +
+                    " statements; with values for parameters it must be one. Send them one by one.");
+  }
+  return std::move(statements->front());
+}
+
+Result<std::unique_ptr<ResultStream>> DuckDbConnection::Execute(std::string_view sql) {
+  return Call<std::unique_ptr<ResultStream>>(sql, [&]() -> Result<std::unique_ptr<ResultStream>> {
+    auto statements = Parse(sql);
+    if (!statements) return std::unexpected(statements.error());
+    for (size_t i = 0; i + 1 < statements->size(); ++i) {
+      const auto ran = RunOne(std::move((*statements)[i]), false);
       if (!ran) return std::unexpected(ran.error());
       if (interrupted_.load()) return Fail(ErrorCode::kCancelled, "The statement was cancelled.");
     }
-    return RunOne(std::move(statements.back()), true);
-  } catch (const std::exception& thrown) {
-    duckdb::ErrorData error(thrown);
-    error.AddErrorLocation(std::string(sql));
-    return std::unexpected(ToError(error));
-  }
+    return RunOne(std::move(statements->back()), true);
+  });
 }
 
-Result<std::unique_ptr<ResultStream>> DuckDbConnection::RunOne(
+Result<std::unique_ptr<DuckDbStream>> DuckDbConnection::RunOne(
     duckdb::unique_ptr<duckdb::SQLStatement> statement, bool last) {
   const duckdb::StatementType written = statement->type;
   const bool leaves_state = LeavesSessionState(*statement);
+  if (IsCommit(*statement)) {
+    if (auto failed = RollBackFailed(); !failed) return std::unexpected(failed.error());
+  }
   auto submitted =
       connection_->Submit(std::move(statement),
                           duckdb::QueryParameters(duckdb::make_shared_ptr<duckdb::ArrowFormat>(kBatchRows)));
@@ -91,7 +87,7 @@ Result<std::unique_ptr<ResultStream>> DuckDbConnection::RunOne(
   const auto rows = !last                          ? DuckDbStream::Rows::kForgotten
                     : Streams(written, *submitted) ? DuckDbStream::Rows::kAsRead
                                                    : DuckDbStream::Rows::kKept;
-  auto stream = DuckDbStream::Open({connection_, gate_, &engine_}, std::move(submitted), rows);
+  auto stream = DuckDbStream::Open(Source(), std::move(submitted), rows);
   if (!stream) return std::unexpected(stream.error());
   if (leaves_state) has_state_.store(true);
   return std::move(*stream);
@@ -108,6 +104,49 @@ bool DuckDbConnection::InTransaction() const {
   return !connection_->IsAutoCommit() && connection_->HasActiveTransaction();
 }
 
-bool DuckDbConnection::HasState() const { return has_state_.load() || InTransaction(); }
+bool DuckDbConnection::HasState() const {
+  return has_state_.load() || (InTransaction() && !own_transaction_.load());
+}
+
+Result<void> DuckDbConnection::Begin() {
+  return Call<void>("BEGIN", [&]() -> Result<void> {
+    connection_->BeginTransaction();
+    own_transaction_.store(true);
+    return {};
+  });
+}
+
+// DuckDB takes a COMMIT of a transaction that has failed for a ROLLBACK, and says nothing.
+Result<void> DuckDbConnection::RollBackFailed() {
+  if (!connection_->HasActiveTransaction()) return {};
+  auto& transaction = duckdb::MetaTransaction::Get(*connection_->context);
+  if (!duckdb::ValidChecker::IsInvalidated(transaction)) return {};
+  connection_->Rollback();
+  return Fail(ErrorCode::kAborted,
+              "The transaction was rolled back instead of committed, because a statement in it has failed. "
+              "Begin it again.");
+}
+
+Result<void> DuckDbConnection::End(bool commit) {
+  auto ended = Call<void>(commit ? "COMMIT" : "ROLLBACK", [&]() -> Result<void> {
+    if (commit) {
+      if (auto failed = RollBackFailed(); !failed) return failed;
+      connection_->Commit();
+    } else {
+      connection_->Rollback();
+    }
+    return {};
+  });
+  own_transaction_.store(false);
+  return ended;
+}
+
+void DuckDbConnection::TrackProgress() {
+  auto& config = duckdb::ClientConfig::GetConfig(*connection_->context);
+  config.enable_progress_bar = true;
+  config.print_progress_bar = false;
+}
+
+double DuckDbConnection::Progress() const { return connection_->GetQueryProgress(); }
 
 }  // namespace pondpilot::worker::engine

@@ -1,16 +1,25 @@
 #pragma once
 
+#include <atomic>
+#include <functional>
 #include <memory>
-#include <mutex>
+#include <string>
 
+#include "worker/engine/bound_statement.h"
 #include "worker/engine/call_gate.h"
+#include "worker/engine/duckdb_engine.h"
 #include "worker/engine/duckdb_headers.h"
 #include "worker/engine/engine.h"
+#include "worker/engine/errors.h"
+#include "worker/engine/ingest.h"
+#include "worker/engine/result_stream.h"
 #include "worker/engine/statement_policy.h"
 
 namespace pondpilot::worker::engine {
 
-class DuckDbEngine;
+// May rows be computed as the client reads them? Only for statements that change nothing: one that is
+// abandoned before its end is rolled back, and a write must be done when the client is told so.
+bool Streams(duckdb::StatementType written, const duckdb::QueryResult& result);
 
 class DuckDbConnection final : public Connection {
  public:
@@ -18,14 +27,44 @@ class DuckDbConnection final : public Connection {
   DuckDbConnection(DuckDbEngine& engine, std::shared_ptr<duckdb::Connection> connection);
 
   base::Result<std::unique_ptr<ResultStream>> Execute(std::string_view sql) override;
+  base::Result<std::unique_ptr<ResultStream>> ExecuteWith(std::string_view sql,
+                                                          const ParameterRows& values) override;
+  base::Result<Description> Describe(std::string_view sql) override;
+  base::Result<int64_t> Ingest(const IngestTarget& target, RowSource& source) override;
+  base::Result<CatalogAnswer> Look(const CatalogQuestion& question) override;
+  base::Result<void> Begin() override;
+  base::Result<void> End(bool commit) override;
+  double Progress() const override;
+  void TrackProgress() override;
   void Interrupt() override;
   bool InTransaction() const override;
   bool HasState() const override;
 
  private:
-  base::Result<std::unique_ptr<ResultStream>> Run(std::string_view sql);
-  base::Result<std::unique_ptr<ResultStream>> RunOne(duckdb::unique_ptr<duckdb::SQLStatement> statement,
+  // Does `run` as the connection's one call: nothing else at the same time, interruptible, watched. What
+  // DuckDB throws becomes its error, with its place in `sql`.
+  template <typename T>
+  base::Result<T> Call(std::string_view sql, const std::function<base::Result<T>()>& run);
+
+  using Statements = duckdb::vector<duckdb::unique_ptr<duckdb::SQLStatement>>;
+  // The statements of a text, all of which the policy allows; at least one.
+  base::Result<Statements> Parse(std::string_view sql);
+  // The same for a text that must be a single statement.
+  base::Result<duckdb::unique_ptr<duckdb::SQLStatement>> ParseOne(std::string_view sql);
+  base::Result<std::unique_ptr<DuckDbStream>> RunOne(duckdb::unique_ptr<duckdb::SQLStatement> statement,
                                                      bool last);
+  base::Result<std::unique_ptr<ResultStream>> RunBound(std::unique_ptr<BoundStatement> bound,
+                                                       bool own_transaction);
+  base::Result<Description> DescribeInSteps(std::string_view sql, Description description);
+  base::Result<int64_t> IngestRows(const IngestTarget& target, RowSource& source,
+                                   const std::shared_ptr<arrow::Schema>& schema, bool& wrote);
+  // Runs a statement that writes; gives the number of rows it says. An INSERT reads `batches`, when given.
+  base::Result<int64_t> Write(const std::string& sql, duckdb::shared_ptr<BatchSource> batches);
+  // Before a commit: kAborted, and rolled back, when a statement of the open transaction has failed.
+  base::Result<void> RollBackFailed();
+  // Leaves the open transaction nothing but ROLLBACK.
+  void SpoilTransaction();
+  StreamSource Source() { return {connection_, gate_, &engine_}; }
 
   DuckDbEngine& engine_;
   std::shared_ptr<duckdb::Connection> connection_;
@@ -33,6 +72,38 @@ class DuckDbConnection final : public Connection {
   std::atomic<bool> executing_{false};
   std::atomic<bool> interrupted_{false};
   std::atomic<bool> has_state_{false};
+  // The open transaction is a handle's, or ours for the time of one call: no state of the session.
+  std::atomic<bool> own_transaction_{false};
 };
+
+template <typename T>
+base::Result<T> DuckDbConnection::Call(std::string_view sql, const std::function<base::Result<T>()>& run) {
+  if (executing_.exchange(true)) {
+    return base::Fail(base::ErrorCode::kFailedPrecondition, "The connection is busy with another statement.");
+  }
+  interrupted_.store(false);
+  engine_.MakeRoom();
+  base::Result<T> result;
+  {
+    const CallGate::Inside inside(*gate_);
+    try {
+      result = run();
+    } catch (const std::exception& thrown) {
+      duckdb::ErrorData error(thrown);
+      error.AddErrorLocation(std::string(sql));
+      result = std::unexpected(ToError(error));
+    }
+  }
+  executing_.store(false);
+  if (!result) {
+    // What DuckDB reports after an interrupt depends on where it was; the caller is told what happened.
+    if (interrupted_.load() && result.error().code != base::ErrorCode::kPermissionDenied) {
+      return base::Fail(base::ErrorCode::kCancelled, "The statement was cancelled.");
+    }
+    engine_.NoteError(result.error());
+    engine_.ExplainMissingDatabase(sql, result.error());
+  }
+  return result;
+}
 
 }  // namespace pondpilot::worker::engine

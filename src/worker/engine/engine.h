@@ -74,8 +74,83 @@ class ResultStream {
 
 inline constexpr uint64_t kBatchRows = 65536;
 
+// Values for a statement's parameters as a client has sent them: the statement runs once for each row, of
+// which there may be kMaxParameterRows. Nothing of them is trusted.
+inline constexpr int64_t kMaxParameterRows = 10'000'000;
+struct ParameterRows {
+  std::shared_ptr<arrow::Schema> schema;
+  std::vector<std::shared_ptr<arrow::RecordBatch>> batches;
+};
+
+// What is known of a text before it runs.
+struct Description {
+  // Of the rows that it yields; nullptr when it yields none of its own: it changes something, or the text
+  // holds several statements.
+  std::shared_ptr<arrow::Schema> rows;
+  // A field for each parameter, in order, named as in the text ("1", "name"). Utf8 where DuckDB can't tell.
+  std::shared_ptr<arrow::Schema> parameters;
+};
+
+// Rows that come from a client, batch by batch. Nothing of them is trusted.
+class RowSource {
+ public:
+  virtual ~RowSource() = default;
+  virtual const std::shared_ptr<arrow::Schema>& schema() const = 0;
+  // nullptr at the end. Blocks.
+  virtual base::Result<std::shared_ptr<arrow::RecordBatch>> Next() = 0;
+};
+
+// Where rows go that are loaded in bulk.
+struct IngestTarget {
+  std::optional<std::string> catalog;  // the session's own when there is none
+  std::optional<std::string> schema;   // the session's, or the catalog's default
+  std::string table;
+  bool temporary = false;
+  enum class IfMissing { kCreate, kFail };
+  IfMissing if_missing = IfMissing::kCreate;
+  enum class IfThere { kFail, kAppend, kReplace };
+  IfThere if_there = IfThere::kFail;
+};
+
+// A table or view. Keys name columns of `columns`.
+struct CatalogEntry {
+  std::string catalog;
+  std::string schema;
+  std::string name;
+  bool is_view = false;
+  std::shared_ptr<arrow::Schema> columns;  // when asked for; nullptr when they can't be told
+
+  struct ForeignKey {
+    std::string schema;  // of the table that it points to
+    std::string table;
+    std::vector<std::string> columns;
+    std::vector<std::string> referenced;
+  };
+  std::vector<std::string> primary_key;
+  std::vector<ForeignKey> foreign_keys;
+};
+
+// Which entries of the catalog are wanted. Patterns are LIKE's, with \\ before a character that stands for
+// itself.
+struct CatalogQuestion {
+  std::optional<std::string> catalog;  // exactly this one
+  std::optional<std::string> schema_pattern;
+  std::optional<std::string> name_pattern;
+  bool tables = true;
+  bool views = true;
+  bool columns = false;
+  bool schemas = false;  // only the schemas themselves, as entries without a name
+};
+
+struct CatalogAnswer {
+  std::vector<CatalogEntry> entries;  // by type, catalog, schema, name: tables first
+  size_t answered = 0;                // databases
+  // Databases that did not answer, with the reason.
+  std::vector<std::pair<std::string, base::Error>> silent;
+};
+
 // One DuckDB connection: settings, temporary tables and the open transaction live here. One statement at a
-// time; Execute while a stream of it is open is the caller's mistake (kFailedPrecondition). Interrupt from
+// time; another while a stream of it is open is the caller's mistake (kFailedPrecondition). Interrupt from
 // any thread.
 class Connection {
  public:
@@ -86,11 +161,33 @@ class Connection {
   // "Count". Empty text, text that isn't UTF-8, a statement outside the allow-list (kPermissionDenied),
   // DuckDB's own errors (its class decides the code; the message is DuckDB's, with position and hint).
   virtual base::Result<std::unique_ptr<ResultStream>> Execute(std::string_view sql) = 0;
-  // Stops what Execute is doing on another thread; it returns kCancelled.
+  // Runs one statement for each row of values, all in one transaction: the one that is open, or one of its
+  // own. Rows that they yield come one after the other; for changes, "Count" is the sum. Columns are taken by
+  // name where the statement names its parameters and the columns have those names, by position otherwise.
+  // kInvalidArgument for values that don't fit or are damaged.
+  virtual base::Result<std::unique_ptr<ResultStream>> ExecuteWith(std::string_view sql,
+                                                                  const ParameterRows& values) = 0;
+  // Plans the text and runs nothing; the same errors as Execute.
+  virtual base::Result<Description> Describe(std::string_view sql) = 0;
+  // Writes the rows into the target, all or none, and returns how many. Inside an open transaction a failure
+  // leaves only ROLLBACK. Column names of the source are those of the table, in any order.
+  virtual base::Result<int64_t> Ingest(const IngestTarget& target, RowSource& source) = 0;
+  // A database that does not answer costs its own part only.
+  virtual base::Result<CatalogAnswer> Look(const CatalogQuestion& question) = 0;
+  // A transaction that belongs to a handle: it is no state of the connection (HasState). kFailedPrecondition
+  // when one is open.
+  virtual base::Result<void> Begin() = 0;
+  // Ends the open transaction, whoever began it. An error of a commit has rolled it back.
+  virtual base::Result<void> End(bool commit) = 0;
+  // Percent of the statement that runs on another thread; negative when not known. Only after TrackProgress,
+  // which costs a little time in each statement of the connection from then on.
+  virtual double Progress() const = 0;
+  virtual void TrackProgress() = 0;
+  // Stops what runs on another thread; it returns kCancelled.
   virtual void Interrupt() = 0;
   virtual bool InTransaction() const = 0;
   // True once the connection holds state that another connection would not see: settings, temporary objects,
-  // prepared statements, an open transaction.
+  // prepared statements, an open transaction that no handle owns.
   virtual bool HasState() const = 0;
 };
 

@@ -8,6 +8,7 @@
 #include "worker/engine/attach.h"
 #include "worker/engine/checkpoint_guard.h"
 #include "worker/engine/errors.h"
+#include "worker/engine/ingest.h"
 
 namespace pondpilot::worker::engine {
 namespace {
@@ -113,6 +114,7 @@ void RemoveFunctions(duckdb::Connection& own) {
 
 Result<void> LockDown(duckdb::Connection& own) {
   try {
+    AddIngestFunction(own);
     RemoveFunctions(own);
     GuardCheckpoint(own);
     const std::array<std::string, 8> settings = {

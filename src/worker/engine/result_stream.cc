@@ -128,17 +128,20 @@ Result<std::shared_ptr<arrow::RecordBatch>> DuckDbStream::Fetch() {
   }
 }
 
+std::shared_ptr<arrow::RecordBatch> DuckDbStream::NextKept() {
+  if (kept_.empty()) return nullptr;
+  auto batch = std::move(kept_.front());
+  kept_.pop_front();
+  return batch;
+}
+
 Result<std::shared_ptr<arrow::RecordBatch>> DuckDbStream::Next() {
   const CallGate::Inside inside(*source_.gate);
   if (cancelled_.load()) {
     if (open()) Close();
     return Fail(ErrorCode::kCancelled, "The statement was cancelled.");
   }
-  if (!kept_.empty()) {
-    auto batch = std::move(kept_.front());
-    kept_.pop_front();
-    return batch;
-  }
+  if (auto kept = NextKept()) return kept;
   if (!open()) return nullptr;
   auto batch = Fetch();
   if (!batch) source_.engine->NoteError(batch.error());

@@ -41,6 +41,9 @@ class DuckDbStream final : public ResultStream {
 
   bool HoldsConnection() const override { return open(); }
 
+  // The next of the rows that were kept, nullptr after the last. Only with Rows::kKept.
+  std::shared_ptr<arrow::RecordBatch> NextKept();
+
  private:
   DuckDbStream() = default;
 

@@ -4,7 +4,10 @@
 #include <arrow/ipc/writer.h>
 
 #include <algorithm>
+#include <utility>
 
+#include "telemetry/log.h"
+#include "worker/flight/caller.h"
 #include "worker/flight/status.h"
 
 namespace pondpilot::worker::flight {
@@ -13,30 +16,10 @@ namespace {
 namespace fl = arrow::flight;
 using fl::sql::SqlSchema;
 
-std::string Literal(std::string_view text) {
-  std::string out = "'";
-  for (const char c : text) {
-    if (c == '\'') out += '\'';
-    out += c;
-  }
-  return out + "'";
-}
+using Texts = std::vector<std::vector<std::string>>;
 
-std::string Quoted(std::string_view name) {
-  std::string out = "\"";
-  for (const char c : name) {
-    if (c == '"') out += '"';
-    out += c;
-  }
-  return out + "\"";
-}
-
-std::string Like(const std::string& column, const std::optional<std::string>& pattern) {
-  return pattern ? " AND " + column + " LIKE " + Literal(*pattern) : "";
-}
-
-arrow::Result<std::shared_ptr<arrow::RecordBatch>> ToBatch(
-    const std::shared_ptr<arrow::Schema>& schema, const std::vector<std::vector<std::string>>& rows) {
+arrow::Result<std::shared_ptr<arrow::RecordBatch>> ToBatch(const std::shared_ptr<arrow::Schema>& schema,
+                                                           const Texts& rows) {
   arrow::ArrayVector columns;
   for (int c = 0; c < schema->num_fields(); ++c) {
     std::unique_ptr<arrow::ArrayBuilder> builder;
@@ -48,128 +31,86 @@ arrow::Result<std::shared_ptr<arrow::RecordBatch>> ToBatch(
   return arrow::RecordBatch::Make(schema, static_cast<int64_t>(rows.size()), columns);
 }
 
-// Gathers the answers of the databases. One that does not answer costs its own part; when none answers that
-// is an error, because an empty list would say that there is nothing. DuckDB's duckdb_tables() looks into
-// every attached database whatever is asked of it, so for tables one that is down is as good as all.
-class Listing {
- public:
-  template <typename Rows>
-  void Add(const arrow::Result<Rows>& found, Rows& rows) {
-    if (!found.ok()) {
-      failure_ = found.status();
-      return;
-    }
-    answered_ = true;
-    rows.insert(rows.end(), found->begin(), found->end());
-  }
-  arrow::Status Check(const char* what) const {
-    if (answered_ || failure_.ok()) return arrow::Status::OK();
-    return failure_.WithMessage(
-        "The ", what, " can't be listed, because an attached database does not answer. ", failure_.message());
-  }
-
- private:
-  bool answered_ = false;
-  arrow::Status failure_;
-};
-
 }  // namespace
 
-arrow::Result<CatalogDoor::Rows> CatalogDoor::Query(const fl::ServerCallContext& context,
-                                                    const std::string& sql) {
-  ARROW_ASSIGN_OR_RAISE(auto stream, queries_.Execute(context, sql));
-  Rows rows;
+arrow::Result<engine::CatalogAnswer> CatalogDoor::Ask(const Context& context,
+                                                      const engine::CatalogQuestion& question,
+                                                      const char* what) {
+  auto answer = queries_.runner().Look(JoiningCallerOf(context), question);
+  if (!answer) return ToArrowStatus(answer.error());
+  for (const auto& [database, error] : answer->silent) {
+    if (answer->answered == 0) {
+      base::Error told = error;
+      told.code = base::ErrorCode::kUnavailable;
+      told.message = std::string("The ") + what + " can't be listed, because the database \"" + database +
+                     "\" does not answer. " + error.message;
+      return ToArrowStatus(told);
+    }
+    telemetry::Log(telemetry::Level::kWarn, "A database does not answer and is left out of a listing",
+                   {{"alias", database}});
+  }
+  return std::move(*answer);
+}
+
+CatalogDoor::Rows CatalogDoor::Catalogs(const Context& context) {
+  ARROW_ASSIGN_OR_RAISE(
+      auto stream,
+      queries_.Execute(
+          JoiningCallerOf(context),
+          {"SELECT database_name FROM duckdb_databases() WHERE NOT internal ORDER BY 1", "", nullptr}));
+  Texts rows;
   for (;;) {
     auto batch = stream->Next();
     if (!batch) return ToArrowStatus(batch.error());
-    if (!*batch) return rows;
+    if (!*batch) return ToBatch(SqlSchema::GetCatalogsSchema(), rows);
     for (int64_t r = 0; r < (*batch)->num_rows(); ++r) {
-      std::vector<std::string>& row = rows.emplace_back();
-      for (int c = 0; c < (*batch)->num_columns(); ++c) {
-        // By the type: settings of the user's session decide between utf8, large_utf8 and string views.
-        ARROW_ASSIGN_OR_RAISE(const auto cell, (*batch)->column(c)->GetScalar(r));
-        row.push_back(cell->is_valid ? cell->ToString() : std::string());
-      }
+      // By the type: settings of the user's session decide between utf8, large_utf8 and string views.
+      ARROW_ASSIGN_OR_RAISE(const auto cell, (*batch)->column(0)->GetScalar(r));
+      rows.push_back({cell->ToString()});
     }
   }
 }
 
-arrow::Result<std::vector<std::string>> CatalogDoor::CatalogNames(const fl::ServerCallContext& context,
-                                                                  const std::optional<std::string>& only) {
-  ARROW_ASSIGN_OR_RAISE(
-      const Rows rows,
-      Query(context, "SELECT database_name FROM duckdb_databases() WHERE NOT internal ORDER BY 1"));
-  std::vector<std::string> names;
-  for (const auto& row : rows) {
-    if (!only || *only == row[0]) names.push_back(row[0]);
-  }
-  return names;
-}
-
-arrow::Result<std::shared_ptr<arrow::RecordBatch>> CatalogDoor::Catalogs(
-    const fl::ServerCallContext& context) {
-  ARROW_ASSIGN_OR_RAISE(const auto names, CatalogNames(context, std::nullopt));
-  Rows rows;
-  for (const std::string& name : names) rows.push_back({name});
-  return ToBatch(SqlSchema::GetCatalogsSchema(), rows);
-}
-
-arrow::Result<std::shared_ptr<arrow::RecordBatch>> CatalogDoor::DbSchemas(
-    const fl::ServerCallContext& context, const fl::sql::GetDbSchemas& command) {
-  ARROW_ASSIGN_OR_RAISE(const auto names, CatalogNames(context, command.catalog));
-  Rows rows;
-  Listing listing;
-  for (const std::string& name : names) {
-    const auto found =
-        Query(context,
-              "SELECT database_name, schema_name FROM duckdb_schemas() WHERE (NOT internal OR schema_name = "
-              "'main') AND database_name = " +
-                  Literal(name) + Like("schema_name", command.db_schema_filter_pattern) + " ORDER BY 2");
-    listing.Add(found, rows);
-  }
-  ARROW_RETURN_NOT_OK(listing.Check("schemas"));
+CatalogDoor::Rows CatalogDoor::DbSchemas(const Context& context, const fl::sql::GetDbSchemas& command) {
+  engine::CatalogQuestion question;
+  question.catalog = command.catalog;
+  question.schema_pattern = command.db_schema_filter_pattern;
+  question.schemas = true;
+  ARROW_ASSIGN_OR_RAISE(const auto answer, Ask(context, question, "schemas"));
+  Texts rows;
+  for (const auto& entry : answer.entries) rows.push_back({entry.catalog, entry.schema});
   return ToBatch(SqlSchema::GetDbSchemasSchema(), rows);
 }
 
-arrow::Result<std::shared_ptr<arrow::RecordBatch>> CatalogDoor::Tables(const fl::ServerCallContext& context,
-                                                                       const fl::sql::GetTables& command) {
-  ARROW_ASSIGN_OR_RAISE(const auto names, CatalogNames(context, command.catalog));
+CatalogDoor::Rows CatalogDoor::Tables(const Context& context, const fl::sql::GetTables& command) {
   const auto wanted = [&](const char* type) {
     return command.table_types.empty() ||
            std::ranges::find(command.table_types, type) != command.table_types.end();
   };
-  Rows rows;
-  Listing listing;
-  for (const std::string& name : names) {
-    std::string sql;
-    for (const auto& [type, function, column] : {std::tuple("TABLE", "duckdb_tables()", "table_name"),
-                                                 std::tuple("VIEW", "duckdb_views()", "view_name")}) {
-      if (!wanted(type)) continue;
-      sql += std::string(sql.empty() ? "" : " UNION ALL ") + "SELECT database_name, schema_name, " + column +
-             ", '" + type + "' FROM " + function +
-             " WHERE NOT internal AND database_name = " + Literal(name) +
-             Like("schema_name", command.db_schema_filter_pattern) +
-             Like(column, command.table_name_filter_pattern);
-    }
-    if (sql.empty()) continue;
-    const auto found = Query(context, sql + " ORDER BY 4, 1, 2, 3");
-    listing.Add(found, rows);
-  }
-  ARROW_RETURN_NOT_OK(listing.Check("tables"));
-  if (!command.include_schema) return ToBatch(SqlSchema::GetTablesSchema(), rows);
-  Rows with_schema;
-  for (auto& row : rows) {
-    auto stream = queries_.Execute(context, "SELECT * FROM " + Quoted(row[0]) + "." + Quoted(row[1]) + "." +
-                                                Quoted(row[2]) + " LIMIT 0");
-    if (!stream.ok()) continue;  // gone in between, or not readable by the operator's role
-    ARROW_ASSIGN_OR_RAISE(const auto bytes, arrow::ipc::SerializeSchema(*(*stream)->schema()));
+  engine::CatalogQuestion question;
+  question.catalog = command.catalog;
+  question.schema_pattern = command.db_schema_filter_pattern;
+  question.name_pattern = command.table_name_filter_pattern;
+  question.tables = wanted("TABLE");
+  question.views = wanted("VIEW");
+  question.columns = command.include_schema;
+  ARROW_ASSIGN_OR_RAISE(const auto answer, Ask(context, question, "tables"));
+  Texts rows;
+  for (const auto& entry : answer.entries) {
+    auto& row = rows.emplace_back(
+        std::vector<std::string>{entry.catalog, entry.schema, entry.name, entry.is_view ? "VIEW" : "TABLE"});
+    if (!command.include_schema) continue;
+    // A view over something that is gone is listed without columns.
+    const auto columns = entry.columns ? entry.columns : arrow::schema({});
+    ARROW_ASSIGN_OR_RAISE(const auto bytes, arrow::ipc::SerializeSchema(*columns));
     row.push_back(bytes->ToString());
-    with_schema.push_back(std::move(row));
   }
-  return ToBatch(SqlSchema::GetTablesSchemaWithIncludedSchema(), with_schema);
+  return ToBatch(
+      command.include_schema ? SqlSchema::GetTablesSchemaWithIncludedSchema() : SqlSchema::GetTablesSchema(),
+      rows);
 }
 
-arrow::Result<std::shared_ptr<arrow::RecordBatch>> CatalogDoor::TableTypes() {
+CatalogDoor::Rows CatalogDoor::TableTypes() {
   return ToBatch(SqlSchema::GetTableTypesSchema(), {{"TABLE"}, {"VIEW"}});
 }
 

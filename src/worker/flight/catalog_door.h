@@ -9,25 +9,35 @@
 
 namespace pondpilot::worker::flight {
 
-// Flight SQL's questions about what there is: catalogs, schemas, tables. Each attached database is asked
-// apart; what can't be listed at all is an error, never an empty list.
+// Flight SQL's questions about what there is: catalogs, schemas, tables, keys. Each attached database is
+// asked apart: one that does not answer costs its own part, and is an error, never an empty list, when
+// nothing else was asked for.
 class CatalogDoor {
  public:
+  using Context = arrow::flight::ServerCallContext;
+  using Rows = arrow::Result<std::shared_ptr<arrow::RecordBatch>>;
+
+  // `queries` must outlive the door.
   explicit CatalogDoor(QueryDoor& queries) : queries_(queries) {}
 
-  arrow::Result<std::shared_ptr<arrow::RecordBatch>> Catalogs(
-      const arrow::flight::ServerCallContext& context);
-  arrow::Result<std::shared_ptr<arrow::RecordBatch>> DbSchemas(
-      const arrow::flight::ServerCallContext& context, const arrow::flight::sql::GetDbSchemas& command);
-  arrow::Result<std::shared_ptr<arrow::RecordBatch>> Tables(const arrow::flight::ServerCallContext& context,
-                                                            const arrow::flight::sql::GetTables& command);
-  arrow::Result<std::shared_ptr<arrow::RecordBatch>> TableTypes();
+  Rows Catalogs(const Context& context);
+  Rows DbSchemas(const Context& context, const arrow::flight::sql::GetDbSchemas& command);
+  Rows Tables(const Context& context, const arrow::flight::sql::GetTables& command);
+  Rows TableTypes();
+
+  // Of a table that is named without its catalog or schema: of every table of that name.
+  Rows PrimaryKeys(const Context& context, const arrow::flight::sql::TableRef& table);
+  // Foreign keys that point to the table.
+  Rows ExportedKeys(const Context& context, const arrow::flight::sql::TableRef& table);
+  // Foreign keys of the table.
+  Rows ImportedKeys(const Context& context, const arrow::flight::sql::TableRef& table);
+  // Foreign keys of one table that point to the other.
+  Rows CrossReference(const Context& context, const arrow::flight::sql::TableRef& primary,
+                      const arrow::flight::sql::TableRef& foreign);
 
  private:
-  using Rows = std::vector<std::vector<std::string>>;
-  arrow::Result<Rows> Query(const arrow::flight::ServerCallContext& context, const std::string& sql);
-  arrow::Result<std::vector<std::string>> CatalogNames(const arrow::flight::ServerCallContext& context,
-                                                       const std::optional<std::string>& only);
+  arrow::Result<engine::CatalogAnswer> Ask(const Context& context, const engine::CatalogQuestion& question,
+                                           const char* what);
 
   QueryDoor& queries_;
 };

@@ -1,6 +1,7 @@
 #include "worker/flight/flight_service.h"
 
 #include <google/protobuf/any.pb.h>
+#include <google/protobuf/unknown_field_set.h>
 
 #include <algorithm>
 #include <array>
@@ -8,6 +9,7 @@
 
 #include "base/text.h"
 #include "worker/flight/status.h"
+#include "worker/flight/tickets.h"
 
 namespace pondpilot::worker::flight {
 namespace {
@@ -15,9 +17,6 @@ namespace {
 namespace fl = arrow::flight;
 
 constexpr std::string_view kSqlTypes = "type.googleapis.com/arrow.flight.protocol.sql.";
-// Our tickets for results of plain SQL; no serialised protobuf message begins like this.
-constexpr std::string_view kPlainTicket = "pondpilot:result:";
-
 // Every command of Flight SQL; those that SqlServer doesn't override are answered UNIMPLEMENTED by Arrow.
 constexpr std::array<std::string_view, 17> kCommands = {"CommandGetSqlInfo",
                                                         "CommandGetXdbcTypeInfo",
@@ -37,14 +36,35 @@ constexpr std::array<std::string_view, 17> kCommands = {"CommandGetSqlInfo",
                                                         "CommandStatementIngest",
                                                         "TicketStatementQuery"};
 
-// The name of the Flight SQL message that the bytes are; nullopt when they are none. SQL text can parse as a
-// protobuf by accident, so the type must be named as well.
-std::optional<std::string> FlightSqlName(const std::string& bytes) {
+// The Flight SQL message that the bytes are; nullopt when they are none. SQL text can parse as a protobuf by
+// accident, so the type must be named as well.
+std::optional<google::protobuf::Any> FlightSqlMessage(const std::string& bytes) {
   google::protobuf::Any any;
   if (!any.ParseFromString(bytes) || !std::string_view(any.type_url()).starts_with(kSqlTypes)) {
     return std::nullopt;
   }
-  return any.type_url().substr(kSqlTypes.size());
+  return any;
+}
+
+std::optional<std::string> FlightSqlName(const std::string& bytes) {
+  const auto message = FlightSqlMessage(bytes);
+  if (!message) return std::nullopt;
+  return message->type_url().substr(kSqlTypes.size());
+}
+
+// The texts of a message by the numbers of their fields (FlightSql.proto of Arrow 25); Arrow keeps its own
+// classes for them to itself.
+arrow::Result<std::array<std::string, 2>> FirstTwoFields(const std::string& message) {
+  google::protobuf::UnknownFieldSet fields;
+  if (!fields.ParseFromString(message)) return arrow::Status::Invalid("The command can't be read.");
+  std::array<std::string, 2> texts;
+  for (int i = 0; i < fields.field_count(); ++i) {
+    const auto& field = fields.field(i);
+    const bool is_text = field.type() == google::protobuf::UnknownField::TYPE_LENGTH_DELIMITED;
+    if (is_text && (field.number() == 1 || field.number() == 2))
+      texts[static_cast<size_t>(field.number() - 1)] = field.length_delimited();
+  }
+  return texts;
 }
 
 arrow::Status CheckKnown(const std::string& name) {
@@ -74,12 +94,30 @@ arrow::Status FlightService::GetFlightInfo(const Context& context, const Descrip
     ARROW_RETURN_NOT_OK(CheckKnown(*name));
     return sql_.GetFlightInfo(context, descriptor, info);
   }
-  return queries_
-      .GetInfo(context, descriptor.cmd, descriptor,
-               [](const std::string& handle) -> arrow::Result<std::string> {
-                 return std::string(kPlainTicket) + handle;
-               })
-      .Value(info);
+  return queries_.GetInfo(context, {descriptor.cmd, "", nullptr}, descriptor, PlainTicket).Value(info);
+}
+
+arrow::Status FlightService::PollFlightInfo(const Context& context, const Descriptor& descriptor,
+                                            std::unique_ptr<fl::PollInfo>* info) {
+  ARROW_RETURN_NOT_OK(CheckServing());
+  ARROW_RETURN_NOT_OK(CheckCommand(descriptor));
+  if (PollDoor::IsPoll(descriptor.cmd)) return sql_.polls().Ask(context, descriptor.cmd, info);
+  const auto message = FlightSqlMessage(descriptor.cmd);
+  if (!message) return sql_.polls().Start(context, {descriptor.cmd, "", nullptr}, false, info);
+  const std::string name = message->type_url().substr(kSqlTypes.size());
+  if (name == "CommandStatementQuery") {
+    ARROW_ASSIGN_OR_RAISE(const auto fields, FirstTwoFields(message->value()));
+    return sql_.polls().Start(context, {fields[0], fields[1], nullptr}, true, info);
+  }
+  if (name == "CommandPreparedStatementQuery") {
+    ARROW_ASSIGN_OR_RAISE(const auto fields, FirstTwoFields(message->value()));
+    ARROW_ASSIGN_OR_RAISE(const auto statement, sql_.prepared().Get(context, fields[0]));
+    return sql_.polls().Start(context, statement, true, info);
+  }
+  // The others run when their rows are fetched.
+  *info = std::make_unique<fl::PollInfo>();
+  (*info)->progress = 1.0;
+  return GetFlightInfo(context, descriptor, &(*info)->info);
 }
 
 arrow::Status FlightService::GetSchema(const Context& context, const Descriptor& descriptor,
@@ -90,15 +128,14 @@ arrow::Status FlightService::GetSchema(const Context& context, const Descriptor&
     ARROW_RETURN_NOT_OK(CheckKnown(*name));
     return sql_.GetSchema(context, descriptor, schema);
   }
-  return queries_.GetSchema(context, descriptor.cmd).Value(schema);
+  return queries_.GetSchema(context, {descriptor.cmd, "", nullptr}).Value(schema);
 }
 
 arrow::Status FlightService::DoGet(const Context& context, const fl::Ticket& ticket,
                                    std::unique_ptr<fl::FlightDataStream>* stream) {
   ARROW_RETURN_NOT_OK(CheckServing());
-  if (ticket.ticket.starts_with(kPlainTicket)) {
-    return queries_.Get(context, ticket.ticket.substr(kPlainTicket.size())).Value(stream);
-  }
+  if (const auto handle = HandleOfPlainTicket(ticket.ticket))
+    return queries_.Get(context, *handle).Value(stream);
   if (const auto name = FlightSqlName(ticket.ticket)) {
     ARROW_RETURN_NOT_OK(CheckKnown(*name));
     return sql_.DoGet(context, ticket, stream);

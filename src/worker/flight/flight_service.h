@@ -12,7 +12,8 @@ namespace pondpilot::worker::flight {
 // SQL text, as `FlightDescriptor.for_command(b"SELECT 42")` sends it.
 class FlightService final : public arrow::flight::FlightServerBase {
  public:
-  FlightService(QueryDoor& queries, CatalogDoor& catalog) : queries_(queries), sql_(queries, catalog) {}
+  // `runner` must outlive it.
+  explicit FlightService(session::StatementRunner& runner) : queries_(runner), sql_(queries_) {}
 
   // Until this is called, every call is answered UNAVAILABLE: the worker has no user yet.
   void StartServing() { serving_.store(true); }
@@ -22,6 +23,9 @@ class FlightService final : public arrow::flight::FlightServerBase {
 
   arrow::Status GetFlightInfo(const Context& context, const Descriptor& descriptor,
                               std::unique_ptr<arrow::flight::FlightInfo>* info) override;
+  // A statement that takes its time is told of, not waited for.
+  arrow::Status PollFlightInfo(const Context& context, const Descriptor& descriptor,
+                               std::unique_ptr<arrow::flight::PollInfo>* info) override;
   arrow::Status GetSchema(const Context& context, const Descriptor& descriptor,
                           std::unique_ptr<arrow::flight::SchemaResult>* schema) override;
   arrow::Status DoGet(const Context& context, const arrow::flight::Ticket& ticket,
@@ -35,7 +39,7 @@ class FlightService final : public arrow::flight::FlightServerBase {
  private:
   arrow::Status CheckServing() const;
 
-  QueryDoor& queries_;
+  QueryDoor queries_;
   SqlServer sql_;
   std::atomic<bool> serving_{false};
 };

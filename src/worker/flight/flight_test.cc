@@ -6,92 +6,19 @@
 #include <gmock/gmock.h>
 #include <google/protobuf/any.pb.h>
 
-#include "worker/flight/locked_engine.h"
-#include "worker/flight/loopback.h"
+#include "worker/flight/flight_fixture.h"
 #include "worker/flight/raw_call.h"
 #include "worker/session/eventually.h"
 
 namespace pondpilot::worker::flight {
 namespace {
 
-namespace fl = arrow::flight;
 using session::Eventually;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
 constexpr char kEndless[] =
     "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range + b.range = -1";
-
-class FlightTest : public testing::Test {
- protected:
-  static void SetUpTestSuite() { engine_ = std::make_unique<LockedEngine>(); }
-  static void TearDownTestSuite() { engine_.reset(); }
-
-  void SetUp() override { server_.service().StartServing(); }
-
-  using Rows = arrow::Result<std::shared_ptr<arrow::Table>>;
-
-  Rows Read(const fl::FlightInfo& info, const fl::FlightCallOptions& options) {
-    EXPECT_EQ(info.endpoints().size(), 1u);
-    EXPECT_TRUE(info.endpoints()[0].locations.empty());
-    EXPECT_EQ(info.total_records(), -1);
-    EXPECT_EQ(info.total_bytes(), -1);
-    arrow::ipc::DictionaryMemo memo;
-    ARROW_ASSIGN_OR_RAISE(const auto promised, info.GetSchema(&memo));
-    ARROW_ASSIGN_OR_RAISE(auto reader, client_->DoGet(options, info.endpoints()[0].ticket));
-    ARROW_ASSIGN_OR_RAISE(auto table, reader->ToTable());
-    EXPECT_TRUE(table->schema()->Equals(*promised, true)) << promised->ToString();
-    return table;
-  }
-  Rows Raw(const std::string& sql, const std::string& connection = "a") {
-    const auto options = Loopback::AsProxy(connection);
-    ARROW_ASSIGN_OR_RAISE(const auto info,
-                          client_->GetFlightInfo(options, fl::FlightDescriptor::Command(sql)));
-    return Read(*info, options);
-  }
-  Rows Sql(const std::string& sql, const std::string& connection = "a") {
-    const auto options = Loopback::AsProxy(connection);
-    ARROW_ASSIGN_OR_RAISE(const auto info, sql_.Execute(options, sql));
-    return Read(*info, options);
-  }
-  // The one value of a result, as text; the error's text when there is one.
-  static std::string Value(const Rows& rows) {
-    if (!rows.ok()) return rows.status().ToString();
-    if ((*rows)->num_rows() != 1 || (*rows)->num_columns() != 1) return (*rows)->ToString();
-    return (*(*rows)->column(0)->GetScalar(0))->ToString();
-  }
-  static std::vector<std::string> Column(const std::shared_ptr<arrow::Table>& table,
-                                         const std::string& name) {
-    std::vector<std::string> values;
-    const auto column = table->GetColumnByName(name);
-    for (int64_t i = 0; i < column->length(); ++i) values.push_back((*column->GetScalar(i))->ToString());
-    return values;
-  }
-  // Reads the answer of a Flight SQL question.
-  Rows Answer(const arrow::Result<std::unique_ptr<fl::FlightInfo>>& info) {
-    ARROW_RETURN_NOT_OK(info.status());
-    return Read(**info, Loopback::AsProxy());
-  }
-  static std::string Any(const std::string& type, const std::string& value = "") {
-    google::protobuf::Any any;
-    any.set_type_url("type.googleapis.com/arrow.flight.protocol.sql." + type);
-    any.set_value(value);
-    return any.SerializeAsString();
-  }
-  arrow::Status InfoOf(const fl::FlightDescriptor& descriptor) {
-    return client_->GetFlightInfo(Loopback::AsProxy(), descriptor).status();
-  }
-
-  inline static std::unique_ptr<LockedEngine> engine_;
-  Loopback server_{**engine_};
-  std::shared_ptr<fl::FlightClient> client_ = server_.Connect();
-  fl::sql::FlightSqlClient sql_{client_};
-};
-
-fl::FlightStatusCode CodeOf(const arrow::Status& status) {
-  const auto detail = fl::FlightStatusDetail::UnwrapStatus(status);
-  return detail ? detail->code() : fl::FlightStatusCode::Failed;
-}
 
 TEST_F(FlightTest, AnswersPlainSqlAndFlightSql) {
   EXPECT_EQ(Value(Raw("SELECT 42")), "42");
@@ -169,8 +96,7 @@ TEST_F(FlightTest, PathsAndUnknownCommands) {
   const auto unknown = InfoOf(fl::FlightDescriptor::Command(Any("CommandMakeCoffee")));
   EXPECT_TRUE(unknown.IsNotImplemented()) << unknown.ToString();
   EXPECT_THAT(unknown.message(), HasSubstr("CommandMakeCoffee"));
-  for (const char* command :
-       {"CommandGetPrimaryKeys", "CommandGetXdbcTypeInfo", "CommandStatementSubstraitPlan"}) {
+  for (const char* command : {"CommandStatementSubstraitPlan"}) {
     const auto status = InfoOf(fl::FlightDescriptor::Command(Any(command)));
     EXPECT_TRUE(status.IsNotImplemented()) << command << ": " << status.ToString();
   }
@@ -188,7 +114,7 @@ TEST_F(FlightTest, ActionsThatAreNotThere) {
     if (!results.ok()) return results.status();
     return (*results)->Next().status();
   };
-  for (const char* type : {"BeginTransaction", "BeginSavepoint", "MakeCoffee", ""})
+  for (const char* type : {"BeginSavepoint", "EndSavepoint", "CreatePreparedSubstraitPlan", "MakeCoffee", ""})
     EXPECT_FALSE(run({type, arrow::Buffer::FromString("")}).ok()) << type;
   EXPECT_EQ(Value(Raw("SELECT 1")), "1");
 }
@@ -281,50 +207,6 @@ TEST_F(FlightTest, AReaderThatLeavesStopsTheStream) {
   (*reader)->Cancel();
   EXPECT_TRUE(Eventually([&] { return server_.runner().activity().Get().open_streams == 0; }));
   EXPECT_EQ(Value(Raw("SELECT 42")), "42");
-}
-
-// ---- Prepared statements
-
-TEST_F(FlightTest, APreparedQueryRunsAgainAndAgain) {
-  const auto options = Loopback::AsProxy();
-  auto prepared = sql_.Prepare(options, "SELECT 1 AS a, 2 AS a, 'x' AS b -- the end");
-  ASSERT_TRUE(prepared.ok()) << prepared.status().ToString();
-  EXPECT_EQ((*prepared)->dataset_schema()->field_names(), (std::vector<std::string>{"a", "a", "b"}));
-  EXPECT_EQ((*prepared)->parameter_schema()->num_fields(), 0);
-  for (int i = 0; i < 2; ++i) {
-    const auto info = (*prepared)->Execute(options);
-    ASSERT_TRUE(info.ok()) << info.status().ToString();
-    const auto rows = Read(**info, options);
-    ASSERT_TRUE(rows.ok()) << rows.status().ToString();
-    EXPECT_TRUE((*rows)->schema()->Equals(*(*prepared)->dataset_schema())) << (*rows)->schema()->ToString();
-  }
-  EXPECT_TRUE((*prepared)->Close(options).ok());
-  EXPECT_FALSE((*prepared)->Execute(options).ok());
-}
-
-TEST_F(FlightTest, PreparingAChangeDoesNotRunIt) {
-  const auto options = Loopback::AsProxy();
-  ASSERT_TRUE(Sql("CREATE TEMP TABLE target(a INT)").ok());
-  for (const char* sql :
-       {"INSERT INTO target VALUES (1)", "WITH x AS (SELECT 1) INSERT INTO target FROM x"}) {
-    auto prepared = sql_.Prepare(options, sql);
-    ASSERT_TRUE(prepared.ok()) << sql << ": " << prepared.status().ToString();
-    EXPECT_EQ((*prepared)->dataset_schema()->num_fields(), 0) << sql;
-    EXPECT_EQ(Value(Sql("SELECT count(*) FROM target")), "0") << sql;
-    EXPECT_EQ((*prepared)->ExecuteUpdate(options).ValueOr(-99), 1) << sql;
-    EXPECT_EQ(Value(Sql("SELECT count(*) FROM target")), "1") << sql;
-    ASSERT_TRUE(Sql("DELETE FROM target").ok());
-    EXPECT_TRUE((*prepared)->Close(options).ok());
-  }
-}
-
-TEST_F(FlightTest, WhatCanNotBePrepared) {
-  const auto options = Loopback::AsProxy();
-  const auto parameters = sql_.Prepare(options, "SELECT ?").status();
-  EXPECT_TRUE(parameters.IsInvalid()) << parameters.ToString();
-  EXPECT_THAT(parameters.message(), HasSubstr("parameters"));
-  EXPECT_THAT(sql_.Prepare(options, "SELECT nothing_here").status().message(), HasSubstr("nothing_here"));
-  EXPECT_FALSE(sql_.Prepare(options, "").ok());
 }
 
 TEST_F(FlightTest, GetSchemaRunsNothing) {

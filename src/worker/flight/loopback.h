@@ -68,9 +68,7 @@ class Loopback {
 
  private:
   session::StatementRunner runner_;
-  QueryDoor queries_{runner_};
-  CatalogDoor catalog_{queries_};
-  FlightService service_{queries_, catalog_};
+  FlightService service_{runner_};
   std::thread thread_;
 };
 

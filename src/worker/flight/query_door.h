@@ -19,56 +19,49 @@ class QueryDoor {
   // A longer text is refused; it bounds what parsing may cost.
   static constexpr size_t kMaxSqlBytes = 16 << 20;
 
+  using Context = arrow::flight::ServerCallContext;
+  using MakeTicket = std::function<arrow::Result<std::string>(const std::string& handle)>;
+  using Info = std::unique_ptr<arrow::flight::FlightInfo>;
+  using Stream = std::unique_ptr<arrow::flight::FlightDataStream>;
+
   // Runs the statement and keeps its result under a ticket, or sends it along when the proxy asked for that
   // and it is small. `make_ticket` turns the handle into ticket bytes.
-  arrow::Result<std::unique_ptr<arrow::flight::FlightInfo>> GetInfo(
-      const arrow::flight::ServerCallContext& context, const std::string& sql,
-      const arrow::flight::FlightDescriptor& descriptor,
-      const std::function<arrow::Result<std::string>(const std::string&)>& make_ticket);
+  arrow::Result<Info> GetInfo(const Context& context, const session::Statement& statement,
+                              const arrow::flight::FlightDescriptor& descriptor,
+                              const MakeTicket& make_ticket);
+  // The same for a statement that has run.
+  arrow::Result<Info> InfoOf(const Context& context, std::shared_ptr<session::OpenResult> result,
+                             const arrow::flight::FlightDescriptor& descriptor,
+                             const MakeTicket& make_ticket);
 
-  // The schema of a query, which is planned and not run. Null for a text that isn't one query: what changes
-  // something, several statements. A query that can't be planned is DuckDB's error.
-  arrow::Result<std::shared_ptr<arrow::Schema>> Describe(const arrow::flight::ServerCallContext& context,
-                                                         const std::string& sql);
+  // What is known of a text before it runs. Runs nothing.
+  arrow::Result<engine::Description> Describe(const Context& context, const session::Statement& statement);
 
-  // The same for GetSchema: Invalid for a text that isn't one query.
-  arrow::Result<std::unique_ptr<arrow::flight::SchemaResult>> GetSchema(
-      const arrow::flight::ServerCallContext& context, const std::string& sql);
+  // The same for GetSchema: Invalid for a text that yields no rows of its own.
+  arrow::Result<std::unique_ptr<arrow::flight::SchemaResult>> GetSchema(const Context& context,
+                                                                        const session::Statement& statement);
 
   // The rows of a ticket's result.
-  arrow::Result<std::unique_ptr<arrow::flight::FlightDataStream>> Get(
-      const arrow::flight::ServerCallContext& context, const std::string& handle);
+  arrow::Result<Stream> Get(const Context& context, const std::string& handle);
 
   // Runs the statement and gives its rows.
-  arrow::Result<std::unique_ptr<arrow::flight::FlightDataStream>> Run(
-      const arrow::flight::ServerCallContext& context, const std::string& sql);
+  arrow::Result<Stream> Run(const Context& context, const session::Statement& statement);
 
-  // Runs the statement to its end and gives the number of rows it changed, or -1 when it says none.
-  arrow::Result<int64_t> Update(const arrow::flight::ServerCallContext& context, const std::string& sql);
+  // Runs the statement to its end and gives the number of rows it changed: 0 for what changes none, as DDL,
+  // -1 for a query.
+  arrow::Result<int64_t> Update(const Context& context, const session::Statement& statement);
 
   // Runs the statement; the stream is the caller's.
-  arrow::Result<std::shared_ptr<session::OpenResult>> Execute(const arrow::flight::ServerCallContext& context,
-                                                              const std::string& sql);
+  arrow::Result<std::shared_ptr<session::OpenResult>> Execute(const session::Caller& caller,
+                                                              const session::Statement& statement);
 
-  // Texts of prepared statements. Prepare refuses parameters, which are not supported yet; its schema is
-  // Describe's.
-  struct Prepared {
-    std::string handle;
-    std::shared_ptr<arrow::Schema> schema;
-  };
-  arrow::Result<Prepared> Prepare(const arrow::flight::ServerCallContext& context, const std::string& sql);
-  arrow::Result<std::string> PreparedText(const std::string& handle);
-  arrow::Status ClosePrepared(const std::string& handle);
+  // The same, in our own words.
+  base::Result<std::shared_ptr<session::OpenResult>> RunFor(const session::Caller& caller,
+                                                            const session::Statement& statement);
 
-  // Ends the caller's session. False when it had none.
-  bool CloseSession(const arrow::flight::ServerCallContext& context);
+  session::StatementRunner& runner() { return runner_; }
 
  private:
-  bool IsChange(const arrow::flight::ServerCallContext& context, const std::string& sql);
-  arrow::Result<std::shared_ptr<arrow::Schema>> WithOwnNames(const arrow::flight::ServerCallContext& context,
-                                                             const std::string& sql,
-                                                             std::shared_ptr<arrow::Schema> schema);
-
   session::StatementRunner& runner_;
 };
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "worker/flight/sql_info.h"
+#include "worker/flight/type_info.h"
 
 namespace pondpilot::worker::flight {
 namespace {
@@ -26,38 +27,24 @@ arrow::Result<SqlServer::Stream> OneBatch(arrow::Result<std::shared_ptr<arrow::R
   return std::make_unique<fl::RecordBatchStream>(std::move(reader));
 }
 
-arrow::Status NoTransactions(const std::string& transaction_id) {
-  if (transaction_id.empty()) return arrow::Status::OK();
-  return arrow::Status::NotImplemented(
-      "Transactions by handle are not supported: send BEGIN, COMMIT and ROLLBACK as statements of one "
-      "connection.");
-}
-
-// Rows sent along with a prepared statement are values for its parameters; there can be none.
-arrow::Status NoParameters(fl::FlightMessageReader& reader) {
-  const auto schema = reader.GetSchema();
-  if (!schema.ok() || (*schema)->num_fields() == 0) return arrow::Status::OK();  // some clients send none
-  return arrow::Status::Invalid(
-      "Statements with parameters are not supported yet. Write the values into the SQL text.");
-}
-
 }  // namespace
 
-SqlServer::SqlServer(QueryDoor& queries, CatalogDoor& catalog) : queries_(queries), catalog_(catalog) {
+SqlServer::SqlServer(QueryDoor& queries) : queries_(queries) {
   for (const auto& [id, value] : SqlInfo()) RegisterSqlInfo(id, value);
 }
+
+// ---- Statements
 
 arrow::Result<SqlServer::Info> SqlServer::GetFlightInfoStatement(const Context& context,
                                                                  const sql::StatementQuery& command,
                                                                  const Descriptor& descriptor) {
-  ARROW_RETURN_NOT_OK(NoTransactions(command.transaction_id));
-  return queries_.GetInfo(context, command.query, descriptor, sql::CreateStatementQueryTicket);
+  return queries_.GetInfo(context, {command.query, command.transaction_id, nullptr}, descriptor,
+                          sql::CreateStatementQueryTicket);
 }
 
 arrow::Result<std::unique_ptr<fl::SchemaResult>> SqlServer::GetSchemaStatement(
     const Context& context, const sql::StatementQuery& command, const Descriptor&) {
-  ARROW_RETURN_NOT_OK(NoTransactions(command.transaction_id));
-  return queries_.GetSchema(context, command.query);
+  return queries_.GetSchema(context, {command.query, command.transaction_id, nullptr});
 }
 
 arrow::Result<SqlServer::Stream> SqlServer::DoGetStatement(const Context& context,
@@ -67,56 +54,69 @@ arrow::Result<SqlServer::Stream> SqlServer::DoGetStatement(const Context& contex
 
 arrow::Result<int64_t> SqlServer::DoPutCommandStatementUpdate(const Context& context,
                                                               const sql::StatementUpdate& command) {
-  ARROW_RETURN_NOT_OK(NoTransactions(command.transaction_id));
-  return queries_.Update(context, command.query);
+  return queries_.Update(context, {command.query, command.transaction_id, nullptr});
 }
+
+arrow::Result<int64_t> SqlServer::DoPutCommandStatementIngest(const Context& context,
+                                                              const sql::StatementIngest& command,
+                                                              fl::FlightMessageReader* reader) {
+  return transactions_.Ingest(context, command, *reader);
+}
+
+arrow::Result<sql::ActionBeginTransactionResult> SqlServer::BeginTransaction(
+    const Context& context, const sql::ActionBeginTransactionRequest&) {
+  return transactions_.Begin(context);
+}
+
+arrow::Status SqlServer::EndTransaction(const Context& context,
+                                        const sql::ActionEndTransactionRequest& request) {
+  return transactions_.End(context, request);
+}
+
+// ---- Prepared statements
 
 arrow::Result<sql::ActionCreatePreparedStatementResult> SqlServer::CreatePreparedStatement(
     const Context& context, const sql::ActionCreatePreparedStatementRequest& request) {
-  ARROW_RETURN_NOT_OK(NoTransactions(request.transaction_id));
-  ARROW_ASSIGN_OR_RAISE(auto prepared, queries_.Prepare(context, request.query));
-  return sql::ActionCreatePreparedStatementResult{std::move(prepared.schema), arrow::schema({}),
-                                                  std::move(prepared.handle)};
+  return prepared_.Create(context, request);
 }
 
-arrow::Status SqlServer::ClosePreparedStatement(const Context&,
+arrow::Status SqlServer::ClosePreparedStatement(const Context& context,
                                                 const sql::ActionClosePreparedStatementRequest& request) {
-  return queries_.ClosePrepared(request.prepared_statement_handle);
+  return prepared_.Close(context, request.prepared_statement_handle);
 }
 
 arrow::Result<SqlServer::Info> SqlServer::GetFlightInfoPreparedStatement(
     const Context& context, const sql::PreparedStatementQuery& command, const Descriptor& descriptor) {
-  ARROW_ASSIGN_OR_RAISE(const std::string text, queries_.PreparedText(command.prepared_statement_handle));
-  return queries_.GetInfo(context, text, descriptor, sql::CreateStatementQueryTicket);
+  ARROW_ASSIGN_OR_RAISE(const auto statement, prepared_.Get(context, command.prepared_statement_handle));
+  return queries_.GetInfo(context, statement, descriptor, sql::CreateStatementQueryTicket);
 }
 
 arrow::Result<std::unique_ptr<fl::SchemaResult>> SqlServer::GetSchemaPreparedStatement(
     const Context& context, const sql::PreparedStatementQuery& command, const Descriptor&) {
-  ARROW_ASSIGN_OR_RAISE(const std::string text, queries_.PreparedText(command.prepared_statement_handle));
-  return queries_.GetSchema(context, text);
+  ARROW_ASSIGN_OR_RAISE(const auto statement, prepared_.Get(context, command.prepared_statement_handle));
+  return queries_.GetSchema(context, statement);
 }
 
 arrow::Result<SqlServer::Stream> SqlServer::DoGetPreparedStatement(
     const Context& context, const sql::PreparedStatementQuery& command) {
-  ARROW_ASSIGN_OR_RAISE(const std::string text, queries_.PreparedText(command.prepared_statement_handle));
-  return queries_.Run(context, text);
+  ARROW_ASSIGN_OR_RAISE(const auto statement, prepared_.Get(context, command.prepared_statement_handle));
+  return queries_.Run(context, statement);
 }
 
-arrow::Status SqlServer::DoPutPreparedStatementQuery(const Context&,
+arrow::Status SqlServer::DoPutPreparedStatementQuery(const Context& context,
                                                      const sql::PreparedStatementQuery& command,
                                                      fl::FlightMessageReader* reader,
                                                      fl::FlightMetadataWriter*) {
-  ARROW_RETURN_NOT_OK(queries_.PreparedText(command.prepared_statement_handle).status());
-  return NoParameters(*reader);
+  return prepared_.Bind(context, command.prepared_statement_handle, *reader);
 }
 
 arrow::Result<int64_t> SqlServer::DoPutPreparedStatementUpdate(const Context& context,
                                                                const sql::PreparedStatementUpdate& command,
                                                                fl::FlightMessageReader* reader) {
-  ARROW_ASSIGN_OR_RAISE(const std::string text, queries_.PreparedText(command.prepared_statement_handle));
-  ARROW_RETURN_NOT_OK(NoParameters(*reader));
-  return queries_.Update(context, text);
+  return prepared_.Update(context, command.prepared_statement_handle, *reader);
 }
+
+// ---- What there is
 
 arrow::Result<SqlServer::Info> SqlServer::GetFlightInfoSqlInfo(const Context&, const sql::GetSqlInfo&,
                                                                const Descriptor& descriptor) {
@@ -163,11 +163,95 @@ arrow::Result<SqlServer::Stream> SqlServer::DoGetTableTypes(const Context&) {
   return OneBatch(catalog_.TableTypes());
 }
 
+arrow::Result<SqlServer::Info> SqlServer::GetFlightInfoXdbcTypeInfo(const Context&,
+                                                                    const sql::GetXdbcTypeInfo&,
+                                                                    const Descriptor& descriptor) {
+  return InfoOfCommand(descriptor, sql::SqlSchema::GetXdbcTypeInfoSchema());
+}
+
+arrow::Result<SqlServer::Stream> SqlServer::DoGetXdbcTypeInfo(const Context&,
+                                                              const sql::GetXdbcTypeInfo& command) {
+  return OneBatch(XdbcTypes(command.data_type));
+}
+
+arrow::Result<SqlServer::Info> SqlServer::GetFlightInfoPrimaryKeys(const Context&, const sql::GetPrimaryKeys&,
+                                                                   const Descriptor& descriptor) {
+  return InfoOfCommand(descriptor, sql::SqlSchema::GetPrimaryKeysSchema());
+}
+
+arrow::Result<SqlServer::Stream> SqlServer::DoGetPrimaryKeys(const Context& context,
+                                                             const sql::GetPrimaryKeys& command) {
+  return OneBatch(catalog_.PrimaryKeys(context, command.table_ref));
+}
+
+arrow::Result<SqlServer::Info> SqlServer::GetFlightInfoExportedKeys(const Context&,
+                                                                    const sql::GetExportedKeys&,
+                                                                    const Descriptor& descriptor) {
+  return InfoOfCommand(descriptor, sql::SqlSchema::GetExportedKeysSchema());
+}
+
+arrow::Result<SqlServer::Stream> SqlServer::DoGetExportedKeys(const Context& context,
+                                                              const sql::GetExportedKeys& command) {
+  return OneBatch(catalog_.ExportedKeys(context, command.table_ref));
+}
+
+arrow::Result<SqlServer::Info> SqlServer::GetFlightInfoImportedKeys(const Context&,
+                                                                    const sql::GetImportedKeys&,
+                                                                    const Descriptor& descriptor) {
+  return InfoOfCommand(descriptor, sql::SqlSchema::GetImportedKeysSchema());
+}
+
+arrow::Result<SqlServer::Stream> SqlServer::DoGetImportedKeys(const Context& context,
+                                                              const sql::GetImportedKeys& command) {
+  return OneBatch(catalog_.ImportedKeys(context, command.table_ref));
+}
+
+arrow::Result<SqlServer::Info> SqlServer::GetFlightInfoCrossReference(const Context&,
+                                                                      const sql::GetCrossReference&,
+                                                                      const Descriptor& descriptor) {
+  return InfoOfCommand(descriptor, sql::SqlSchema::GetCrossReferenceSchema());
+}
+
+arrow::Result<SqlServer::Stream> SqlServer::DoGetCrossReference(const Context& context,
+                                                                const sql::GetCrossReference& command) {
+  return OneBatch(catalog_.CrossReference(context, command.pk_table_ref, command.fk_table_ref));
+}
+
+// ---- Statements under way, sessions
+
+arrow::Result<fl::CancelFlightInfoResult> SqlServer::CancelFlightInfo(
+    const Context&, const fl::CancelFlightInfoRequest& request) {
+  return polls_.Cancel(request);
+}
+
+arrow::Result<sql::CancelResult> SqlServer::CancelQuery(const Context&,
+                                                        const sql::ActionCancelQueryRequest& request) {
+  if (request.info == nullptr) return arrow::Status::Invalid("CancelQuery needs the info to cancel.");
+  ARROW_ASSIGN_OR_RAISE(
+      const auto result,
+      polls_.Cancel(fl::CancelFlightInfoRequest(std::make_unique<fl::FlightInfo>(*request.info))));
+  return result.status == fl::CancelStatus::kCancelled ? sql::CancelResult::kCancelled
+                                                       : sql::CancelResult::kNotCancellable;
+}
+
+arrow::Result<fl::FlightEndpoint> SqlServer::RenewFlightEndpoint(
+    const Context&, const fl::RenewFlightEndpointRequest& request) {
+  return polls_.Renew(request);
+}
+
+arrow::Result<fl::SetSessionOptionsResult> SqlServer::SetSessionOptions(
+    const Context& context, const fl::SetSessionOptionsRequest& request) {
+  return sessions_.Set(context, request);
+}
+
+arrow::Result<fl::GetSessionOptionsResult> SqlServer::GetSessionOptions(const Context& context,
+                                                                        const fl::GetSessionOptionsRequest&) {
+  return sessions_.Get(context);
+}
+
 arrow::Result<fl::CloseSessionResult> SqlServer::CloseSession(const Context& context,
                                                               const fl::CloseSessionRequest&) {
-  // Also when it had none: the client wants it gone.
-  queries_.CloseSession(context);
-  return fl::CloseSessionResult{fl::CloseSessionStatus::kClosed};
+  return sessions_.Close(context);
 }
 
 }  // namespace pondpilot::worker::flight

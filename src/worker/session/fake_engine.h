@@ -121,15 +121,30 @@ class FakeConnection final : public engine::Connection {
   ~FakeConnection() override;
 
   base::Result<std::unique_ptr<engine::ResultStream>> Execute(std::string_view sql) override;
+  base::Result<std::unique_ptr<engine::ResultStream>> ExecuteWith(std::string_view sql,
+                                                                  const engine::ParameterRows&) override {
+    return Execute(sql);
+  }
+  base::Result<engine::Description> Describe(std::string_view sql) override;
+  base::Result<int64_t> Ingest(const engine::IngestTarget&, engine::RowSource& source) override;
+  base::Result<engine::CatalogAnswer> Look(const engine::CatalogQuestion&) override {
+    return engine::CatalogAnswer{};
+  }
+  base::Result<void> Begin() override;
+  base::Result<void> End(bool commit) override;
+  double Progress() const override { return tracked_ ? 25 : -1; }
+  void TrackProgress() override { tracked_ = true; }
   void Interrupt() override { interrupted_.Close(); }
   bool InTransaction() const override { return in_transaction_; }
-  bool HasState() const override { return has_state_ || in_transaction_; }
+  bool HasState() const override { return has_state_ || (in_transaction_ && !by_handle_); }
 
  private:
   FakeEngine& engine_;
   FakeGate interrupted_;
   std::atomic<bool> in_transaction_{false};
   std::atomic<bool> has_state_{false};
+  std::atomic<bool> by_handle_{false};
+  std::atomic<bool> tracked_{false};
 };
 
 class FakeEngine final : public engine::Engine {
@@ -188,6 +203,38 @@ class FakeEngine final : public engine::Engine {
 
 inline FakeConnection::FakeConnection(FakeEngine& engine) : engine_(engine) { ++engine_.connections; }
 inline FakeConnection::~FakeConnection() { --engine_.connections; }
+
+inline base::Result<engine::Description> FakeConnection::Describe(std::string_view sql) {
+  engine_.Note("describe " + std::string(sql));
+  return engine::Description{arrow::schema({arrow::field("n", arrow::int64())}), arrow::schema({})};
+}
+
+inline base::Result<int64_t> FakeConnection::Ingest(const engine::IngestTarget& target,
+                                                    engine::RowSource& source) {
+  engine_.Note("ingest " + target.table);
+  int64_t rows = 0;
+  for (;;) {
+    auto batch = source.Next();
+    if (!batch) return std::unexpected(batch.error());
+    if (!*batch) return rows;
+    rows += (*batch)->num_rows();
+  }
+}
+
+inline base::Result<void> FakeConnection::Begin() {
+  engine_.Note("Begin");
+  if (in_transaction_) return base::Fail(base::ErrorCode::kFailedPrecondition, "in a transaction already");
+  in_transaction_ = true;
+  by_handle_ = true;
+  return {};
+}
+
+inline base::Result<void> FakeConnection::End(bool commit) {
+  engine_.Note(commit ? "Commit" : "Rollback");
+  in_transaction_ = false;
+  by_handle_ = false;
+  return {};
+}
 
 inline base::Result<std::unique_ptr<engine::ResultStream>> FakeConnection::Execute(std::string_view sql) {
   engine_.Note(sql);

@@ -27,12 +27,13 @@ uint64_t SliceBytes(const arrow::RecordBatch& slice) {
 OpenResult::OpenResult(std::unique_ptr<engine::ResultStream> inner, ConnectionLease lease, Activity& activity)
     : activity_(activity), lease_(std::move(lease)), inner_(std::move(inner)) {
   activity_.StreamOpened();
-  if (!inner_->HoldsConnection()) lease_.reset();
+  holds_.store(&lease_->connection());
+  if (!inner_->HoldsConnection()) GiveBack();
 }
 
 OpenResult::~OpenResult() {
   inner_.reset();  // before the lease: it ends the statement on the connection
-  lease_.reset();
+  GiveBack();
   activity_.StreamClosed();
 }
 
@@ -90,8 +91,13 @@ Result<std::shared_ptr<arrow::RecordBatch>> OpenResult::NextWhole() {
 
 Result<std::shared_ptr<arrow::RecordBatch>> OpenResult::Fetch() {
   auto batch = inner_->Next();
-  if (lease_ && !inner_->HoldsConnection()) lease_.reset();
+  if (lease_ && !inner_->HoldsConnection()) GiveBack();
   return batch;
+}
+
+void OpenResult::GiveBack() {
+  holds_.store(nullptr);
+  lease_.reset();
 }
 
 }  // namespace pondpilot::worker::session

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -43,12 +44,17 @@ class OpenResult final : public engine::ResultStream {
   bool HoldsConnection() const override { return lease_.has_value(); }
   void Cancel() override { inner_->Cancel(); }
 
+  // From any thread: does it hold this connection?
+  bool Holds(const engine::Connection* connection) const { return holds_.load() == connection; }
+
  private:
   base::Result<std::shared_ptr<arrow::RecordBatch>> Fetch();
   base::Result<std::shared_ptr<arrow::RecordBatch>> NextWhole();
+  void GiveBack();
 
   Activity& activity_;
   std::optional<ConnectionLease> lease_;
+  std::atomic<const engine::Connection*> holds_{nullptr};
   std::unique_ptr<engine::ResultStream> inner_;
   std::deque<std::shared_ptr<arrow::RecordBatch>> waiting_;
   uint64_t waiting_bytes_ = 0;

@@ -1,50 +1,90 @@
 #include "worker/session/prepared_store.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "base/secret.h"
 
 namespace pondpilot::worker::session {
-namespace {
 
-std::unexpected<base::Error> Unknown() {
+base::Result<PreparedStore::Entries::iterator> PreparedStore::Find(const std::string& session,
+                                                                   std::string_view handle) {
+  const auto found = entries_.find(std::string(handle));
+  if (found != entries_.end() && found->second.session == session) return found;
   return base::Fail(
       base::ErrorCode::kNotFound,
-      "This prepared statement was closed, has expired or is none of this server's. Prepare it again.");
+      "This prepared statement was closed, has expired or is none of this connection's. Prepare it "
+      "again.");
 }
 
-}  // namespace
-
-std::string PreparedStore::Put(std::string sql) {
-  std::string handle = base::RandomHex(16);
-  const std::lock_guard lock(mutex_);
-  text_bytes_ += sql.size();
-  while (!entries_.empty() && (entries_.size() >= limits_.statements || text_bytes_ > limits_.text_bytes)) {
-    const auto oldest = std::ranges::min_element(
-        entries_, [](const auto& a, const auto& b) { return a.second.last_used < b.second.last_used; });
-    text_bytes_ -= oldest->second.sql.size();
+void PreparedStore::MakeRoom(const std::string& but) {
+  while (entries_.size() > limits_.statements || bytes_ > limits_.bytes) {
+    auto oldest = entries_.end();
+    for (auto it = entries_.begin(); it != entries_.end(); ++it) {
+      if (it->first == but) continue;
+      if (oldest == entries_.end() || it->second.last_used < oldest->second.last_used) oldest = it;
+    }
+    if (oldest == entries_.end()) return;
+    bytes_ -= oldest->second.bytes;
     entries_.erase(oldest);
   }
-  entries_.emplace(handle, Entry{std::move(sql), clock_.Now()});
+}
+
+std::string PreparedStore::Put(const std::string& session, Statement statement) {
+  std::string handle = base::RandomHex(16);
+  const std::lock_guard lock(mutex_);
+  const size_t bytes = statement.sql.size();
+  bytes_ += bytes;
+  entries_.emplace(handle, Entry{session, std::move(statement), bytes, clock_.Now()});
+  MakeRoom(handle);
   return handle;
 }
 
-base::Result<std::string> PreparedStore::Get(std::string_view handle) {
+base::Result<Statement> PreparedStore::Get(const std::string& session, std::string_view handle) {
   const std::lock_guard lock(mutex_);
-  const auto found = entries_.find(std::string(handle));
-  if (found == entries_.end()) return Unknown();
-  found->second.last_used = clock_.Now();
-  return found->second.sql;
+  auto found = Find(session, handle);
+  if (!found) return std::unexpected(found.error());
+  Entry& entry = (*found)->second;
+  entry.last_used = clock_.Now();
+  return entry.statement;
 }
 
-base::Result<void> PreparedStore::Close(std::string_view handle) {
+base::Result<void> PreparedStore::Bind(const std::string& session, std::string_view handle,
+                                       std::shared_ptr<const engine::ParameterRows> values, size_t bytes) {
+  std::shared_ptr<const engine::ParameterRows> replaced;  // freed outside the lock
   const std::lock_guard lock(mutex_);
-  const auto found = entries_.find(std::string(handle));
-  if (found == entries_.end()) return Unknown();
-  text_bytes_ -= found->second.sql.size();
-  entries_.erase(found);
+  auto found = Find(session, handle);
+  if (!found) return std::unexpected(found.error());
+  Entry& entry = (*found)->second;
+  const size_t all = entry.statement.sql.size() + bytes;
+  if (all > limits_.bytes) {
+    return base::Fail(base::ErrorCode::kResourceExhausted,
+                      "The values have " + std::to_string(bytes) + " bytes; a prepared statement may have " +
+                          std::to_string(limits_.bytes) + ". Bind them in parts, or load them by ingest.");
+  }
+  bytes_ = bytes_ - entry.bytes + all;
+  entry.bytes = all;
+  entry.last_used = clock_.Now();
+  replaced = std::exchange(entry.statement.values, std::move(values));
+  MakeRoom(std::string(handle));
   return {};
+}
+
+base::Result<void> PreparedStore::Close(const std::string& session, std::string_view handle) {
+  const std::lock_guard lock(mutex_);
+  auto found = Find(session, handle);
+  if (!found) return std::unexpected(found.error());
+  bytes_ -= (*found)->second.bytes;
+  entries_.erase(*found);
+  return {};
+}
+
+void PreparedStore::CloseSession(const std::string& session) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(entries_, [&](const auto& entry) {
+    if (entry.second.session != session) return false;
+    bytes_ -= entry.second.bytes;
+    return true;
+  });
 }
 
 void PreparedStore::Sweep() {
@@ -52,7 +92,7 @@ void PreparedStore::Sweep() {
   const auto now = clock_.Now();
   std::erase_if(entries_, [&](const auto& entry) {
     if (now - entry.second.last_used < limits_.idle) return false;
-    text_bytes_ -= entry.second.sql.size();
+    bytes_ -= entry.second.bytes;
     return true;
   });
 }

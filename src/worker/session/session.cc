@@ -4,6 +4,8 @@
 #include <string>
 #include <utility>
 
+#include "base/secret.h"
+
 namespace pondpilot::worker::session {
 namespace {
 
@@ -26,6 +28,8 @@ ConnectionLease::~ConnectionLease() {
   if (connection_ != nullptr) session_->Release(connection_);
 }
 
+Result<std::string> ConnectionLease::NameTransaction() { return session_->NameTransaction(connection_); }
+
 Result<void> ConnectionLease::Settle() { return session_->Settle(connection_); }
 
 Session::Session(engine::Engine& engine, const base::Clock& clock)
@@ -42,51 +46,94 @@ Session::Slot& Session::Find(const engine::Connection* connection) {
                                 [&](const auto& slot) { return slot->connection.get() == connection; });
 }
 
+Session::Slot* Session::Named(const std::string& transaction) const {
+  const auto found = std::ranges::find_if(slots_, [&](const auto& slot) {
+    return !slot->transaction.empty() && slot->transaction == transaction;
+  });
+  return found == slots_.end() ? nullptr : found->get();
+}
+
 // A free connection, nullptr when there is none to be had now.
-Result<Session::Slot*> Session::TryTake() {
-  Slot* slot = Stateful();
-  if (slot != nullptr) {
+Result<Session::Slot*> Session::TryTake(const Use& use) {
+  Slot* slot = nullptr;
+  if (!use.transaction.empty()) {
+    slot = Named(use.transaction);
+    if (slot == nullptr) {
+      return Fail(
+          ErrorCode::kNotFound,
+          "There is no open transaction under this handle: it was ended, was rolled back after a time "
+          "without use, or belongs to another connection. Begin a new one.");
+    }
     if (slot->busy) return nullptr;
-  } else if (const auto free = std::ranges::find_if(slots_, [](const auto& one) { return !one->busy; });
-             free != slots_.end()) {
-    slot = free->get();
-  } else if (slots_.size() < kMaxConnections) {
-    auto opened = engine_.Connect();
-    if (!opened) return std::unexpected(opened.error());
-    slots_.push_back(std::make_unique<Slot>());
-    slot = slots_.back().get();
-    slot->connection = std::move(*opened);
   } else {
-    return nullptr;
+    auto taken = TryTakeBeside(use);
+    if (!taken || *taken == nullptr) return taken;
+    slot = *taken;
   }
   slot->busy = true;
+  if (!slot->transaction.empty()) slot->transaction_used = clock_.Now();
   return slot;
 }
 
-Result<ConnectionLease> Session::Acquire(base::Clock::Steady deadline, const std::function<bool()>& gone) {
+// For a call without a handle.
+Result<Session::Slot*> Session::TryTakeBeside(const Use& use) {
+  const auto has_transaction = [](const auto& slot) { return !slot->transaction.empty(); };
+  Slot* stateful = Stateful();
+  if (use.joins_transaction && std::ranges::count_if(slots_, has_transaction) == 1) {
+    stateful = std::ranges::find_if(slots_, has_transaction)->get();
+  } else if (stateful != nullptr && !stateful->transaction.empty() && !use.joins_transaction) {
+    return Fail(
+        ErrorCode::kFailedPrecondition,
+        "The temporary tables and settings of this connection are inside its open transaction. Send the "
+        "transaction's handle with the statement, or end the transaction first.");
+  }
+  if (stateful != nullptr) return stateful->busy ? nullptr : stateful;
+  if (const auto free =
+          std::ranges::find_if(slots_, [&](const auto& one) { return !one->busy && !has_transaction(one); });
+      free != slots_.end()) {
+    return free->get();
+  }
+  if (slots_.size() >= kMaxConnections) return nullptr;
+  auto opened = engine_.Connect();
+  if (!opened) return std::unexpected(opened.error());
+  slots_.push_back(std::make_unique<Slot>());
+  slots_.back()->connection = std::move(*opened);
+  return slots_.back().get();
+}
+
+bool Session::IsNext(const void* who, const std::string& transaction) const {
+  for (const Waiting& one : waiting_) {
+    if (one.who == who) return true;
+    if (one.transaction == transaction) return false;
+  }
+  return true;
+}
+
+Result<ConnectionLease> Session::Acquire(const Use& use, base::Clock::Steady deadline,
+                                         const std::function<bool()>& gone) {
   std::unique_lock lock(mutex_);
   last_used_ = clock_.Now();
   const void* self = &lock;
   const auto leave = [&] {
-    std::erase(waiting_, self);
+    std::erase_if(waiting_, [&](const Waiting& one) { return one.who == self; });
     changed_.notify_all();  // the next in line may find what this one did not take
   };
   for (;;) {
-    if (waiting_.empty() || waiting_.front() == self) {
-      auto slot = TryTake();
+    if (IsNext(self, use.transaction)) {
+      auto slot = TryTake(use);
       if (!slot || *slot != nullptr) {
         leave();
         if (!slot) return std::unexpected(slot.error());
         return ConnectionLease(shared_from_this(), (*slot)->connection.get());
       }
     }
-    if (std::ranges::find(waiting_, self) == waiting_.end()) {
+    if (std::ranges::find(waiting_, self, &Waiting::who) == waiting_.end()) {
       if (waiting_.size() >= kMaxWaiting) {
         return Fail(ErrorCode::kResourceExhausted,
                     "Too many statements wait for this connection (" + std::to_string(kMaxWaiting) +
                         "). Wait for some of them, or use a second connection.");
       }
-      waiting_.push_back(self);
+      waiting_.push_back({self, use.transaction});
     }
     if (gone()) {
       leave();
@@ -132,16 +179,70 @@ void Session::Release(const engine::Connection* connection) {
   Slot& slot = Find(connection);
   slot.busy = false;
   Look(slot);
+  // COMMIT and ROLLBACK as text end it as well.
+  if (!slot.in_transaction) slot.transaction.clear();
+  if (!slot.transaction.empty()) {
+    slot.transaction_used = last_used_;
+    changed_.notify_all();
+    return;
+  }
   const Slot* stateful = Stateful();
   const bool stale = slot.superseded || (stateful != nullptr && stateful != &slot);
-  const auto free =
-      std::ranges::count_if(slots_, [](const auto& one) { return !one->busy && !one->has_state; });
+  const auto free = std::ranges::count_if(
+      slots_, [](const auto& one) { return !one->busy && !one->has_state && one->transaction.empty(); });
   if (stale || (!slot.has_state && std::cmp_greater(free, kMaxFree))) {
     const auto at = std::ranges::find_if(slots_, [&](const auto& one) { return one.get() == &slot; });
     closed = std::move(*at);
     slots_.erase(at);
   }
   changed_.notify_all();
+}
+
+Result<std::string> Session::NameTransaction(const engine::Connection* connection) {
+  const std::lock_guard lock(mutex_);
+  const auto open =
+      std::ranges::count_if(slots_, [](const auto& slot) { return !slot->transaction.empty(); });
+  if (std::cmp_greater_equal(open, kMaxTransactions)) {
+    return Fail(ErrorCode::kResourceExhausted, "This connection has " + std::to_string(open) +
+                                                   " open transactions, the most that are allowed. End one "
+                                                   "first, or use a second connection.");
+  }
+  Slot& slot = Find(connection);
+  slot.transaction = base::RandomHex(16);
+  slot.transaction_used = clock_.Now();
+  return slot.transaction;
+}
+
+const engine::Connection* Session::FindTransaction(const std::string& handle) const {
+  const std::lock_guard lock(mutex_);
+  const Slot* slot = Named(handle);
+  return slot == nullptr ? nullptr : slot->connection.get();
+}
+
+const engine::Connection* Session::InterruptTransaction(const std::string& handle) {
+  const std::lock_guard lock(mutex_);
+  const Slot* slot = Named(handle);
+  if (slot == nullptr) return nullptr;
+  slot->connection->Interrupt();
+  return slot->connection.get();
+}
+
+void Session::SweepTransactions(base::Clock::Steady now, std::chrono::milliseconds life) {
+  std::vector<engine::Connection*> abandoned;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& slot : slots_) {
+      if (slot->transaction.empty() || slot->busy || now - slot->transaction_used < life) continue;
+      slot->busy = true;
+      slot->transaction.clear();
+      abandoned.push_back(slot->connection.get());
+    }
+  }
+  for (engine::Connection* connection : abandoned) {
+    // One that can't be rolled back is of no use, and closed with the session.
+    (void)connection->End(false);
+    Release(connection);
+  }
 }
 
 Session::State Session::state() const {

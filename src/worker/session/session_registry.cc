@@ -75,9 +75,10 @@ bool SessionRegistry::Close(const std::string& connection_name) {
 }
 
 void SessionRegistry::Sweep() {
+  const auto now = clock_.Now();
+  for (const auto& session : All()) session->SweepTransactions(now, kTransactionIdleLife);
   std::vector<std::shared_ptr<Session>> closed;
   const std::lock_guard lock(mutex_);
-  const auto now = clock_.Now();
   while (!lost_.empty() && now - lost_.front().since > kLostLife) lost_.pop_front();
   std::erase_if(sessions_, [&](auto& entry) {
     const Session::State state = entry.second->state();
@@ -89,6 +90,14 @@ void SessionRegistry::Sweep() {
     closed.push_back(std::move(entry.second));
     return true;
   });
+}
+
+std::vector<std::shared_ptr<Session>> SessionRegistry::All() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::shared_ptr<Session>> all;
+  all.reserve(sessions_.size());
+  for (const auto& [name, session] : sessions_) all.push_back(session);
+  return all;
 }
 
 SessionRegistry::Counts SessionRegistry::Count() const {

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "worker/session/session.h"
 
@@ -27,7 +28,8 @@ class SessionRegistry {
   // runs on. False when there is none.
   bool Close(const std::string& connection_name);
 
-  // Closes sessions that were not used for their idle life.
+  // Closes sessions that were not used for their idle life; rolls back transactions with a handle that were
+  // not used for theirs.
   void Sweep();
 
   struct Counts {
@@ -47,6 +49,7 @@ class SessionRegistry {
   static constexpr std::chrono::minutes kTransactionIdleLife{10};
 
  private:
+  std::vector<std::shared_ptr<Session>> All() const;
   // With `mutex_` held.
   void NoteLost(const std::string& connection_name, const Session::State& state, std::string_view why);
 

@@ -22,7 +22,7 @@ class RegistryTest : public testing::Test {
     return session ? *session : nullptr;
   }
   std::unique_ptr<engine::ResultStream> Run(const std::string& name, std::string_view sql) {
-    auto lease = Get(name)->Acquire(clock_.Now() + seconds(1), [] { return false; });
+    auto lease = Get(name)->Acquire({}, clock_.Now() + seconds(1), [] { return false; });
     auto stream = lease->connection().Execute(sql);
     return stream ? std::move(*stream) : nullptr;
   }
@@ -53,7 +53,7 @@ TEST_F(RegistryTest, ClosingEndsTheState) {
 TEST_F(RegistryTest, ASweepClosesWhatIsUnused) {
   Run("plain", "rows 1");
   Run("transaction", "begin");
-  const auto busy = Get("busy")->Acquire(clock_.Now(), [] { return false; });
+  const auto busy = Get("busy")->Acquire({}, clock_.Now(), [] { return false; });
   clock_.Advance(SessionRegistry::kTransactionIdleLife - seconds(1));
   registry_.Sweep();
   EXPECT_EQ(registry_.Count().sessions, 3u);
@@ -124,7 +124,7 @@ TEST_F(RegistryTest, WhatIsStillToBeToldHasABound) {
 TEST_F(RegistryTest, BusySessionsAreNotClosed) {
   std::vector<base::Result<ConnectionLease>> leases;
   for (size_t i = 0; i < SessionRegistry::kMaxSessions; ++i) {
-    leases.push_back(Get(std::to_string(i))->Acquire(clock_.Now(), [] { return false; }));
+    leases.push_back(Get(std::to_string(i))->Acquire({}, clock_.Now(), [] { return false; }));
   }
   const auto refused = registry_.Get("one more");
   ASSERT_FALSE(refused);

@@ -169,7 +169,7 @@ TEST_F(SessionTest, OfTwoStatesAtOnceTheFirstHolds) {
 TEST_F(SessionTest, TheLaterOfTwoChangesAtOnceIsToldThatItIsNotKept) {
   const auto session = *runner_.sessions().Get("a");
   const auto take = [&] {
-    return std::optional(std::move(*session->Acquire(base::Clock::System().Now(), [] { return false; })));
+    return std::optional(std::move(*session->Acquire({}, base::Clock::System().Now(), [] { return false; })));
   };
   auto first = take();
   auto second = take();
@@ -191,7 +191,7 @@ TEST_F(SessionTest, TheLaterOfTwoChangesAtOnceIsToldThatItIsNotKept) {
 TEST_F(SessionTest, WhichChangeWasFirstIsAMatterOfTime) {
   const auto session = *runner_.sessions().Get("a");
   const auto take = [&] {
-    return std::optional(std::move(*session->Acquire(base::Clock::System().Now(), [] { return false; })));
+    return std::optional(std::move(*session->Acquire({}, base::Clock::System().Now(), [] { return false; })));
   };
   auto slow = take();  // has the first place
   auto quick = take();

@@ -18,6 +18,21 @@ class RunningMark {
   Activity& activity_;
 };
 
+class ProgressMark {
+ public:
+  ProgressMark(StatementProgress* progress, engine::Connection& connection) : progress_(progress) {
+    if (progress_ != nullptr) progress_->Started(connection);
+  }
+  ~ProgressMark() {
+    if (progress_ != nullptr) progress_->Ended();
+  }
+  ProgressMark(const ProgressMark&) = delete;
+  ProgressMark& operator=(const ProgressMark&) = delete;
+
+ private:
+  StatementProgress* progress_;
+};
+
 }  // namespace
 
 StatementRunner::StatementRunner(engine::Engine& engine, const base::Clock& clock)
@@ -26,6 +41,7 @@ StatementRunner::StatementRunner(engine::Engine& engine, const base::Clock& cloc
       sessions_(engine, clock),
       tickets_(clock),
       prepared_(clock),
+      polls_(clock),
       sweeper_(&StatementRunner::SweepLoop, this) {}
 
 StatementRunner::~StatementRunner() {
@@ -37,7 +53,8 @@ StatementRunner::~StatementRunner() {
   sweeper_.join();
 }
 
-Result<std::shared_ptr<OpenResult>> StatementRunner::Execute(const Caller& caller, std::string_view sql) {
+template <typename T>
+Result<T> StatementRunner::On(const Caller& caller, const std::function<Result<T>(ConnectionLease&)>& run) {
   if (draining()) {
     return base::Fail(base::ErrorCode::kUnavailable,
                       "This worker is being stopped; run the statement again.");
@@ -45,18 +62,81 @@ Result<std::shared_ptr<OpenResult>> StatementRunner::Execute(const Caller& calle
   auto session = sessions_.Get(caller.connection_name);
   if (!session) return std::unexpected(session.error());
   const RunningMark running(activity_);  // also while it waits for its connection
-  auto lease = (*session)->Acquire(caller.deadline, caller.gone);
+  auto lease = (*session)->Acquire(caller.use, caller.deadline, caller.gone);
   if (!lease) return std::unexpected(lease.error());
-  auto stream = [&] {
-    const CallWatch::Guard guard(watch_, caller.gone, [&] { lease->connection().Interrupt(); });
-    return lease->connection().Execute(sql);
-  }();
-  if (!stream) return std::unexpected(stream.error());
-  if (auto settled = lease->Settle(); !settled) return std::unexpected(settled.error());
-  auto result = std::make_shared<OpenResult>(std::move(*stream), std::move(*lease), activity_);
-  const CallWatch::Guard guard(watch_, caller.gone, [open = result.get()] { open->Cancel(); });
-  if (auto fetched = result->Prefetch(); !fetched) return std::unexpected(fetched.error());
+  const CallWatch::Guard guard(watch_, caller.gone,
+                               [connection = &lease->connection()] { connection->Interrupt(); });
+  const ProgressMark progress(caller.progress, lease->connection());
+  return run(*lease);
+}
+
+Result<std::shared_ptr<OpenResult>> StatementRunner::OpenOn(const Caller& caller, const Open& open) {
+  auto result = On<std::shared_ptr<OpenResult>>(
+      caller, [&](ConnectionLease& lease) -> Result<std::shared_ptr<OpenResult>> {
+        auto stream = open(lease.connection());
+        if (!stream) return std::unexpected(stream.error());
+        if (auto settled = lease.Settle(); !settled) return std::unexpected(settled.error());
+        return std::make_shared<OpenResult>(std::move(*stream), std::move(lease), activity_);
+      });
+  if (!result) return result;
+  const CallWatch::Guard guard(watch_, caller.gone, [stream = result->get()] { stream->Cancel(); });
+  const RunningMark running(activity_);
+  if (auto fetched = (*result)->Prefetch(); !fetched) return std::unexpected(fetched.error());
   return result;
+}
+
+Result<std::shared_ptr<OpenResult>> StatementRunner::Execute(const Caller& caller, std::string_view sql) {
+  return OpenOn(caller, [&](engine::Connection& connection) { return connection.Execute(sql); });
+}
+
+Result<std::shared_ptr<OpenResult>> StatementRunner::ExecuteWith(const Caller& caller, std::string_view sql,
+                                                                 const engine::ParameterRows& values) {
+  return OpenOn(caller, [&](engine::Connection& connection) { return connection.ExecuteWith(sql, values); });
+}
+
+Result<engine::Description> StatementRunner::Describe(const Caller& caller, std::string_view sql) {
+  return On<engine::Description>(caller,
+                                 [&](ConnectionLease& lease) { return lease.connection().Describe(sql); });
+}
+
+Result<int64_t> StatementRunner::Ingest(const Caller& caller, const engine::IngestTarget& target,
+                                        engine::RowSource& source) {
+  return On<int64_t>(caller, [&](ConnectionLease& lease) -> Result<int64_t> {
+    auto rows = lease.connection().Ingest(target, source);
+    if (!rows) return rows;
+    if (auto settled = lease.Settle(); !settled) return std::unexpected(settled.error());
+    return rows;
+  });
+}
+
+Result<engine::CatalogAnswer> StatementRunner::Look(const Caller& caller,
+                                                    const engine::CatalogQuestion& question) {
+  return On<engine::CatalogAnswer>(caller,
+                                   [&](ConnectionLease& lease) { return lease.connection().Look(question); });
+}
+
+Result<std::string> StatementRunner::Begin(const Caller& caller) {
+  return On<std::string>(caller, [&](ConnectionLease& lease) -> Result<std::string> {
+    if (auto begun = lease.connection().Begin(); !begun) return std::unexpected(begun.error());
+    auto handle = lease.NameTransaction();
+    if (!handle) (void)lease.connection().End(false);
+    return handle;
+  });
+}
+
+Result<void> StatementRunner::End(const Caller& caller, bool commit) {
+  auto session = sessions_.Get(caller.connection_name);
+  if (!session) return std::unexpected(session.error());
+  const std::string& handle = caller.use.transaction;
+  const engine::Connection* connection =
+      commit ? (*session)->FindTransaction(handle) : (*session)->InterruptTransaction(handle);
+  if (connection != nullptr) tickets_.Release(connection, !commit);
+  return On<void>(caller, [&](ConnectionLease& lease) { return lease.connection().End(commit); });
+}
+
+bool StatementRunner::CloseSession(const std::string& connection_name) {
+  prepared_.CloseSession(connection_name);
+  return sessions_.Close(connection_name);
 }
 
 void StatementRunner::SweepLoop() {
@@ -66,6 +146,7 @@ void StatementRunner::SweepLoop() {
     tickets_.Sweep();
     sessions_.Sweep();
     prepared_.Sweep();
+    polls_.Sweep();
     lock.lock();
   }
 }

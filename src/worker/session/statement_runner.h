@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -9,8 +10,10 @@
 
 #include "worker/session/activity.h"
 #include "worker/session/call_watch.h"
+#include "worker/session/poll_store.h"
 #include "worker/session/prepared_store.h"
 #include "worker/session/session_registry.h"
+#include "worker/session/statement_progress.h"
 #include "worker/session/ticket_store.h"
 
 namespace pondpilot::worker::session {
@@ -20,6 +23,8 @@ struct Caller {
   std::string connection_name;
   CallWatch::Gone gone;
   base::Clock::Steady deadline;  // for waiting for a connection
+  Use use{};
+  StatementProgress* progress = nullptr;  // outlives the call
 };
 
 // Runs statements for the doors (Flight, later others): picks the session's connection, watches for a client
@@ -34,6 +39,23 @@ class StatementRunner {
   // or until the caller has gone (kCancelled). The result holds what it needs of the session until it is
   // destroyed.
   base::Result<std::shared_ptr<OpenResult>> Execute(const Caller& caller, std::string_view sql);
+  // The same with values, see engine::Connection::ExecuteWith.
+  base::Result<std::shared_ptr<OpenResult>> ExecuteWith(const Caller& caller, std::string_view sql,
+                                                        const engine::ParameterRows& values);
+  base::Result<engine::Description> Describe(const Caller& caller, std::string_view sql);
+  base::Result<int64_t> Ingest(const Caller& caller, const engine::IngestTarget& target,
+                               engine::RowSource& source);
+  base::Result<engine::CatalogAnswer> Look(const Caller& caller, const engine::CatalogQuestion& question);
+
+  // Begins a transaction; gives its handle, for Caller::use. It is rolled back when nothing was done in it
+  // for SessionRegistry::kTransactionIdleLife.
+  base::Result<std::string> Begin(const Caller& caller);
+  // Ends the caller's transaction. Results of it that are not read yet are dropped; a rollback also stops
+  // what runs in it. An error of a commit has rolled it back.
+  base::Result<void> End(const Caller& caller, bool commit);
+
+  // Ends the caller's session with all that it has prepared. False when there was none.
+  bool CloseSession(const std::string& connection_name);
 
   TicketStore& tickets() { return tickets_; }
   CallWatch& watch() { return watch_; }
@@ -41,12 +63,18 @@ class StatementRunner {
   const Activity& activity() const { return activity_; }
   SessionRegistry& sessions() { return sessions_; }
   PreparedStore& prepared() { return prepared_; }
+  PollStore& polls() { return polls_; }
 
   // No new statements from now on (kUnavailable).
   void Drain() { draining_.store(true); }
   bool draining() const { return draining_.load(); }
 
  private:
+  // Does `run` on the connection that the caller wants.
+  template <typename T>
+  base::Result<T> On(const Caller& caller, const std::function<base::Result<T>(ConnectionLease&)>& run);
+  using Open = std::function<base::Result<std::unique_ptr<engine::ResultStream>>(engine::Connection&)>;
+  base::Result<std::shared_ptr<OpenResult>> OpenOn(const Caller& caller, const Open& open);
   void SweepLoop();
 
   const base::Clock& clock_;
@@ -55,6 +83,7 @@ class StatementRunner {
   TicketStore tickets_;
   PreparedStore prepared_;
   CallWatch watch_;
+  PollStore polls_;  // its threads use what stands above
   std::atomic<bool> draining_{false};
 
   std::mutex mutex_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/secret.h"
 
@@ -59,6 +60,34 @@ base::Result<void> TicketStore::Cancel(const std::string& ticket) {
   if (result == nullptr) return NoSuchTicket();
   result->Cancel();
   return {};
+}
+
+base::Result<void> TicketStore::Renew(const std::string& ticket) {
+  const std::lock_guard lock(mutex_);
+  const auto found = std::ranges::find(entries_, ticket, &Entry::ticket);
+  if (found == entries_.end() || found->expires_at <= clock_.Now()) return NoSuchTicket();
+  found->expires_at = clock_.Now() + kLife;
+  entries_.splice(entries_.end(), entries_, found);  // the order is that of expiry
+  return {};
+}
+
+void TicketStore::Release(const engine::Connection* connection, bool reading) {
+  std::list<Entry> dropped;
+  std::vector<std::shared_ptr<OpenResult>> read;
+  const std::lock_guard lock(mutex_);
+  for (auto it = entries_.begin(); it != entries_.end();) {
+    const auto at = it++;
+    if (!at->result->Holds(connection)) continue;
+    waiting_bytes_ -= at->result->waiting_bytes();
+    dropped.splice(dropped.end(), entries_, at);
+  }
+  if (!reading) return;
+  for (const auto& [ticket, weak] : reading_) {
+    auto result = weak.lock();
+    if (result == nullptr) continue;
+    if (result->Holds(connection)) result->Cancel();
+    read.push_back(std::move(result));  // the last owner must not end it under the lock
+  }
 }
 
 void TicketStore::Sweep() {

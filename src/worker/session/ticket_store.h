@@ -32,6 +32,11 @@ class TicketStore {
   // Stops the statement of a ticket, whether it is being read or not. kNotFound as for Take, and when it has
   // been read to its end.
   base::Result<void> Cancel(const std::string& ticket);
+  // Life anew for a ticket that was not read yet. kNotFound as for Take.
+  base::Result<void> Renew(const std::string& ticket);
+  // Stops the statements whose results hold this connection: those that nobody reads yet, and with `reading`
+  // also those that are being read.
+  void Release(const engine::Connection* connection, bool reading);
   // Drops what has expired.
   void Sweep();
   // Drops everything that is not being read.

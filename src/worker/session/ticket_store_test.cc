@@ -98,44 +98,5 @@ TEST_F(TicketStoreTest, ClearDropsAll) {
   EXPECT_EQ(runner_.activity().Get().open_streams, 0u);
 }
 
-TEST(PreparedStore, HandlesAreClosedAndExpire) {
-  base::ManualClock clock;
-  PreparedStore store(clock);
-  const std::string handle = store.Put("SELECT 1");
-  const std::string other = store.Put("SELECT 2");
-  EXPECT_EQ(*store.Get(handle), "SELECT 1");
-  EXPECT_TRUE(store.Close(handle));
-  EXPECT_EQ(store.Close(handle).error().code, ErrorCode::kNotFound);
-  EXPECT_EQ(store.Get(handle).error().code, ErrorCode::kNotFound);
-  clock.Advance(std::chrono::minutes(59));
-  store.Sweep();
-  EXPECT_TRUE(store.Get(other)) << "and is used now";
-  clock.Advance(std::chrono::minutes(59));
-  store.Sweep();
-  EXPECT_TRUE(store.Get(other));
-  clock.Advance(std::chrono::minutes(60));
-  store.Sweep();
-  EXPECT_FALSE(store.Get(other));
-}
-
-TEST(PreparedStore, TheLongestUnusedGo) {
-  base::ManualClock clock;
-  PreparedLimits limits;
-  limits.statements = 2;
-  limits.text_bytes = 100;
-  PreparedStore store(clock, limits);
-  const std::string first = store.Put("a");
-  clock.Advance(std::chrono::seconds(1));
-  const std::string second = store.Put("b");
-  clock.Advance(std::chrono::seconds(1));
-  EXPECT_TRUE(store.Get(first));
-  const std::string third = store.Put("c");
-  EXPECT_FALSE(store.Get(second));
-  EXPECT_TRUE(store.Get(first));
-  store.Put(std::string(100, 'x'));
-  EXPECT_FALSE(store.Get(first));
-  EXPECT_FALSE(store.Get(third)) << "their texts together are too long";
-}
-
 }  // namespace
 }  // namespace pondpilot::worker::session

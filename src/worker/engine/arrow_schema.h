@@ -1,0 +1,24 @@
+#pragma once
+
+#include <arrow/type_fwd.h>
+
+#include <memory>
+
+#include "base/error.h"
+#include "worker/engine/duckdb_headers.h"
+
+namespace pondpilot::worker::engine {
+
+// The Arrow schema that goes out for columns of DuckDB's: as the rows of a result with these columns would
+// have it. Types that DuckDB has not found out, as those of a bare parameter, go out as utf8.
+base::Result<std::shared_ptr<arrow::Schema>> OutgoingSchema(duckdb::ClientContext& context,
+                                                            duckdb::vector<duckdb::LogicalType> types,
+                                                            const duckdb::vector<duckdb::Identifier>& names);
+
+// The same with what clients ask about the columns of tables: the name of the type, its precision and scale,
+// as Flight SQL's metadata ("ARROW:FLIGHT:SQL:TYPE_NAME" and so on).
+base::Result<std::shared_ptr<arrow::Schema>> DescribedSchema(duckdb::ClientContext& context,
+                                                             const duckdb::vector<duckdb::LogicalType>& types,
+                                                             const duckdb::vector<duckdb::Identifier>& names);
+
+}  // namespace pondpilot::worker::engine
