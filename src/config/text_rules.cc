@@ -7,6 +7,7 @@
 #include <boost/url/url_view.hpp>
 
 #include "base/text.h"
+#include "jail/layers.h"
 
 namespace pondpilot::config {
 namespace {
@@ -91,6 +92,7 @@ std::optional<std::string> AcceptOrigin(std::string_view text) {
 
 constexpr std::string_view kExtensions[] = {"arrow", "postgres", "mysql", "sqlite", "httpfs"};
 constexpr std::string_view kLogLevels[] = {"debug", "info", "warn", "error"};
+constexpr std::string_view kBackends[] = {"auto", "docker", "process"};
 
 }  // namespace
 
@@ -127,5 +129,8 @@ constinit const TextRule kOriginRule = {
     {}};
 constinit const TextRule kExtensionRule = {"arrow, postgres, mysql, sqlite or httpfs", nullptr, kExtensions};
 constinit const TextRule kLogLevelRule = {"debug, info, warn or error", nullptr, kLogLevels};
+constinit const TextRule kBackendRule = {"auto, docker or process", nullptr, kBackends};
+constinit const TextRule kJailLayerRule = {
+    "user, namespaces, mounts, cgroup, limits, landlock, seccomp or privileges", nullptr, jail::kLayerNames};
 
 }  // namespace pondpilot::config
