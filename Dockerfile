@@ -29,8 +29,9 @@ FROM dev AS samples
 COPY samples/shop.sql /samples/shop.sql
 RUN sqlite3 -bail /samples/shop.db < /samples/shop.sql && chmod 0444 /samples/shop.db
 
-# ---- worker: one user's DuckDB. `duckdb` is there for its packaged extensions.
-FROM debian:forky AS worker
+# ---- runtime: the libraries of a worker, for the image of workers and for the proxy's, whose workers are processes
+# beside it. `duckdb` is there for its packaged extensions.
+FROM debian:forky AS runtime
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
       ca-certificates duckdb libduckdb2.0 \
@@ -38,35 +39,41 @@ RUN apt-get update \
       libgrpc++1.51t64 libprotobuf32t64 libssl3t64 \
  && rm -rf /var/lib/apt/lists/* \
  && groupadd --gid 1000 pondpilot \
- && useradd --uid 1000 --gid 1000 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin pondpilot \
- && install -d -o 1000 -g 1000 -m 0700 /var/lib/pondpilot/spill
+ && useradd --uid 1000 --gid 1000 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin pondpilot
 COPY --from=samples /samples/shop.db /usr/share/pondpilot/samples/shop.db
+
+# ---- worker: one user's DuckDB.
+FROM runtime AS worker
+RUN install -d -o 1000 -g 1000 -m 0700 /var/lib/pondpilot/spill
 COPY build/image/pondpilot-worker /usr/bin/pondpilot-worker
 RUN libraries=$(ldd /usr/bin/pondpilot-worker) && ! echo "$libraries" | grep 'not found'
 USER 1000:1000
 EXPOSE 9090
 ENTRYPOINT ["/usr/bin/pondpilot-worker"]
 
-# ---- proxy: no Arrow, no DuckDB.
-FROM debian:forky AS proxy
+# ---- proxy: complete by itself. Without a Docker socket it starts its workers as processes; the proxy's own program
+# links neither Arrow nor DuckDB.
+FROM runtime AS proxy
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-      ca-certificates libgrpc++1.51t64 libprotobuf32t64 libssl3t64 libcurl4t64 libjwt14 libyaml-cpp0.9 \
+      libcurl4t64 libjwt14 libyaml-cpp0.9 \
       libboost-url1.92.0 libboost-json1.92.0 libboost-program-options1.92.0 \
- && rm -rf /var/lib/apt/lists/* \
- && groupadd --gid 1000 pondpilot \
- && useradd --uid 1000 --gid 1000 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin pondpilot
+ && rm -rf /var/lib/apt/lists/*
 COPY docker/proxy-entrypoint /usr/bin/proxy-entrypoint
-# Workers' sockets are made in it, so it must be a folder that the engine can show to other containers too.
-RUN install -d -o 1000 -g 1000 -m 0700 /run/pondpilot
+# Workers' sockets are made in it, so it must be a folder that the engine can show to other containers too. Worker
+# processes spill to disk in the other one, each in a folder of its own.
+RUN install -d -o 1000 -g 1000 -m 0700 /run/pondpilot \
+ && install -d -o 1000 -g 1000 -m 0711 /var/lib/pondpilot/spill
 VOLUME /run/pondpilot
-COPY build/image/pondpilot-proxy /usr/bin/pondpilot-proxy
+COPY build/image/pondpilot-proxy build/image/pondpilot-jailer build/image/pondpilot-worker /usr/bin/
 RUN libraries=$(ldd /usr/bin/pondpilot-proxy) && ! echo "$libraries" | grep 'not found' \
- && ! echo "$libraries" | grep -E 'libarrow|libduckdb'
+ && ! echo "$libraries" | grep -E 'libarrow|libduckdb' \
+ && ! ldd /usr/bin/pondpilot-jailer | grep 'not found' && ! ldd /usr/bin/pondpilot-worker | grep 'not found'
 ENV GLIBC_TUNABLES=glibc.malloc.arena_max=1:glibc.malloc.trim_threshold=268435456:glibc.malloc.mmap_threshold=33554432:glibc.malloc.top_pad=16777216
 EXPOSE 8080 8081
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 CMD ["/usr/bin/pondpilot-proxy", "healthcheck"]
-# Starts as root only to find the Docker socket's group, then becomes an ordinary user.
+# Starts as root to find the Docker socket's group, and to leave the right to start workers under user ids of their own
+# with a small program; the proxy then becomes an ordinary user.
 ENTRYPOINT ["/usr/bin/proxy-entrypoint"]
 
 # ---- test: the integration tests and the benchmark, with every other real part that they talk to.

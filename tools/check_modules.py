@@ -15,7 +15,7 @@ import re
 import sys
 from pathlib import Path
 
-BELOW = ["base", "telemetry", "config", "contract"]
+BELOW = ["base", "telemetry", "contract", "jail", "config"]
 # Inside a process: what each module may include besides itself and BELOW. "*" is the process's own top folder.
 ALLOWED = {
     "proxy/auth": [],

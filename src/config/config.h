@@ -66,6 +66,10 @@ struct Config {
     std::string instance;
     // Ours. The engine's socket.
     std::string docker_socket = "/var/run/docker.sock";
+    // Ours. What workers run in: "docker", "process", or "auto" for Docker where its socket is.
+    std::string backend = "auto";
+    // Ours. Names of jail layers (jail/layers.h), each at most once, without which no worker process may run.
+    std::vector<std::string> require;
   } containers;
 
   struct DuckDb {

@@ -32,6 +32,27 @@ constinit const Option kOptions[] = {
      .example = "\"0.0.0.0\"",
      .description = "Address that both servers listen on."},
 
+    {.key = "containers.backend",
+     .env = "CONTAINER_BACKEND",
+     .field = +[](Config& c) -> auto& { return c.containers.backend; },
+     .default_text = "auto",
+     .rule = &kBackendRule,
+     .example = "process",
+     .description =
+         "What workers run in: `docker`, a container each; `process`, a sandboxed process each, beside the "
+         "proxy, without any engine; `auto`, Docker when there is something at `containers.docker_socket`, "
+         "else processes. See [Worker processes](security.md#worker-processes)."},
+    {.key = "containers.require",
+     .env = "CONTAINER_REQUIRE",
+     .field = +[](Config& c) -> auto& { return c.containers.require; },
+     .default_text = "",
+     .rule = &kJailLayerRule,
+     .example = "[user, landlock, seccomp]",
+     .description =
+         "Layers of isolation that worker processes must have. The proxy does not start where the system "
+         "denies one of them; of one that is not listed it says so in a log line. What each is: "
+         "[Worker processes](security.md#worker-processes). Containers have their own isolation, which this "
+         "does not change."},
     {.key = "containers.image",
      .env = "CONTAINER_IMAGE",
      .field = +[](Config& c) -> auto& { return c.containers.image; },

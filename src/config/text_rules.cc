@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "config/profiles.h"
+#include "jail/layers.h"
 
 namespace pondpilot::config {
 namespace {
@@ -96,6 +97,7 @@ std::optional<std::string> AcceptProfile(std::string_view text) {
 
 constexpr std::string_view kExtensions[] = {"arrow", "postgres", "mysql", "sqlite", "httpfs"};
 constexpr std::string_view kLogLevels[] = {"debug", "info", "warn", "error"};
+constexpr std::string_view kBackends[] = {"auto", "docker", "process"};
 
 }  // namespace
 
@@ -136,5 +138,8 @@ constinit const TextRule kProfileRule = {
     AcceptProfile,
     {}};
 constinit const TextRule kLogLevelRule = {"debug, info, warn or error", nullptr, kLogLevels};
+constinit const TextRule kBackendRule = {"auto, docker or process", nullptr, kBackends};
+constinit const TextRule kJailLayerRule = {
+    "user, namespaces, mounts, cgroup, limits, landlock, seccomp or privileges", nullptr, jail::kLayerNames};
 
 }  // namespace pondpilot::config

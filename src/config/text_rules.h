@@ -27,6 +27,8 @@ extern const TextRule kOriginRule;      // one CORS origin
 extern const TextRule kExtensionRule;   // one DuckDB extension
 extern const TextRule kProfileRule;     // name:memory:cores
 extern const TextRule kLogLevelRule;
+extern const TextRule kBackendRule;
+extern const TextRule kJailLayerRule;  // one layer of jail/layers.h
 
 inline constexpr size_t kMinJwtSecretBytes = 32;
 

@@ -44,9 +44,16 @@ inline constexpr char kCpuCoresEnv[] = "PONDPILOT_CPU_CORES";        // decimal,
 // A Unix socket that gives the first who connects one byte and, as SCM_RIGHTS, the socket that listens there:
 // this is what the worker then accepts on, instead of a port. A worker that is given none listens on its
 // port.
-inline constexpr char kSocketEnv[] = "PONDPILOT_SOCKET";       // absolute path; default none
-inline constexpr char kListenEnv[] = "PONDPILOT_LISTEN";       // host:port, default 0.0.0.0:kWorkerPort
+inline constexpr char kSocketEnv[] = "PONDPILOT_SOCKET";  // absolute path; default none
+// The number of an open descriptor that is such a listening socket: what a worker process is given.
+inline constexpr char kSocketDescriptorEnv[] = "PONDPILOT_SOCKET_FD";  // default none
+// host:port, default 0.0.0.0:kWorkerPort, or unix: and an absolute path.
+inline constexpr char kListenEnv[] = "PONDPILOT_LISTEN";
 inline constexpr char kSpillDirEnv[] = "PONDPILOT_SPILL_DIR";  // default /var/lib/pondpilot/spill
+
+// Environment of the proxy: the number of the descriptor at which it reaches the jailer that was started
+// beside it, with rights that the proxy itself does not have.
+inline constexpr char kJailerDescriptorEnv[] = "PONDPILOT_JAILER_FD";
 
 // A worker that is neither assigned nor asked for its status within this many seconds ends itself.
 inline constexpr int kUnassignedSeconds = 60;

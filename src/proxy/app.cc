@@ -18,17 +18,16 @@
 #include "base/clock.h"
 #include "config/changes.h"
 #include "config/profiles.h"
-#include "contract/names.h"
 #include "proxy/admin/demo_token.h"
 #include "proxy/ai/gateway.h"
 #include "proxy/auth/token_issuer.h"
 #include "proxy/auth/token_verifier.h"
+#include "proxy/backend.h"
 #include "proxy/fleet/fleet.h"
 #include "proxy/fleet/grpc_worker_control.h"
 #include "proxy/grpc/flight_server.h"
 #include "proxy/health_source.h"
 #include "proxy/http/server.h"
-#include "proxy/launch/docker/docker_launcher.h"
 #include "proxy/limits/rate_limiter.h"
 #include "proxy/metrics.h"
 #include "proxy/operator_source.h"
@@ -176,15 +175,7 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
   const sigset_t signals = BlockSignals();
   for (const std::string& warning : loaded.warnings) Log(Level::kWarn, warning);
 
-  launch::docker::DockerOptions docker;
-  docker.socket = config.containers.docker_socket;
-  docker.image = config.containers.image;
-  docker.network = config.containers.network;
-  docker.instance = config.containers.instance;
-  docker.socket_folder = contract::kSocketFolder;
-  // Outside a container nothing else sets two proxies on one machine apart.
-  docker.place = std::to_string(config.server.port) + "-" + std::to_string(config.server.grpc_port);
-  launch::docker::DockerLauncher launcher(std::move(docker));
+  const std::unique_ptr<Backend> backend = ChooseBackend(config);
   fleet::GrpcWorkerControlFactory controls(config.duckdb);
   const auth::TokenVerifier verifier(config.security.jwt_secret, clock);
   const auth::TokenIssuer issuer(config.security.jwt_secret, clock);
@@ -195,12 +186,11 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
 
   // Declared after what its coroutines use, and so destroyed, and joined, before it.
   Background background;
-  if (const auto prepared = background.Await(launcher.Prepare()); !prepared) return Fail(prepared.error());
-  Log(Level::kInfo, "Docker engine ready",
-      {{"network", launcher.network()},
-       {"instance", launcher.instance()},
-       {"transport", launcher.transport()},
-       {"image", config.containers.image}});
+  launch::Launcher& launcher = backend->launcher();
+  if (const auto prepared = background.Await(launcher.Prepare()); !prepared) {
+    return Fail(backend->Explain(prepared.error()));
+  }
+  backend->LogReady();
 
   fleet::FleetOptions options = FleetOptionsFor(config);
   options.observer = &fleet_metrics;
@@ -210,7 +200,7 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
   auto left = background.Await(launcher.Find());
   if (!left) return Fail(left.error());
   background.Await(fleet->Begin(std::move(*left)));
-  ProxyHealth health(config, launcher, *fleet, clock);
+  ProxyHealth health(config, *backend, *fleet, clock);
   std::vector<http::Route> routes = admin::HealthRoutes(health);
   routes.push_back(admin::DemoTokenRoute(issuer, budgets.demo_tokens(), config.security.demo_tokens));
   ai::GatewayServices ai_services;

@@ -2,10 +2,10 @@
 
 namespace pondpilot::proxy {
 
-ProxyHealth::ProxyHealth(const config::Config& config, launch::Launcher& launcher, const fleet::Fleet& fleet,
+ProxyHealth::ProxyHealth(const config::Config& config, Backend& backend, const fleet::Fleet& fleet,
                          const base::Clock& clock)
     : config_(config),
-      launcher_(launcher),
+      backend_(backend),
       fleet_(fleet),
       clock_(clock),
       started_at_(clock.Now()),
@@ -15,11 +15,9 @@ boost::asio::awaitable<void> ProxyHealth::CheckLauncher() {
   const auto now = clock_.Now();
   if (checked_at_ && now - *checked_at_ < kCheckEvery) co_return;
   checked_at_ = now;
-  const base::Result<void> checked = co_await launcher_.Check();
-  launcher_state_ = checked ? admin::Component{"ok", ""}
-                            : admin::Component{"unavailable",
-                                               "Workers can't be started: the Docker engine does not answer "
-                                               "as it should. The proxy's log says more."};
+  const base::Result<void> checked = co_await backend_.launcher().Check();
+  launcher_state_ =
+      checked ? admin::Component{"ok", ""} : admin::Component{"unavailable", backend_.unavailable_reason()};
 }
 
 boost::asio::awaitable<admin::HealthReport> ProxyHealth::Report() {
@@ -33,6 +31,10 @@ boost::asio::awaitable<admin::HealthReport> ProxyHealth::Report() {
   report.workers_stopped = counts.total_stopped;
   report.uptime = std::chrono::duration_cast<std::chrono::seconds>(clock_.Now() - started_at_);
   report.components["launcher"] = launcher_state_;
+  report.components["launcher." + backend_.name()] = launcher_state_;
+  if (std::string missing = backend_.MissingIsolation(); !missing.empty()) {
+    report.components["isolation"] = {"partial", std::move(missing)};
+  }
   report.components["grpc"] = {"ok", ""};
   const auto provider = [](const base::Secret& key) {
     return admin::Component{key.empty() ? "not_configured" : "ok", ""};

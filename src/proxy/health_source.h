@@ -10,8 +10,8 @@
 #include "base/clock.h"
 #include "config/config.h"
 #include "proxy/admin/health.h"
+#include "proxy/backend.h"
 #include "proxy/fleet/fleet.h"
-#include "proxy/launch/launcher.h"
 
 namespace pondpilot::proxy {
 
@@ -20,7 +20,7 @@ namespace pondpilot::proxy {
 class ProxyHealth final : public admin::HealthSource {
  public:
   // Everything must outlive this object.
-  ProxyHealth(const config::Config& config, launch::Launcher& launcher, const fleet::Fleet& fleet,
+  ProxyHealth(const config::Config& config, Backend& backend, const fleet::Fleet& fleet,
               const base::Clock& clock);
 
   boost::asio::awaitable<admin::HealthReport> Report() override;
@@ -34,7 +34,7 @@ class ProxyHealth final : public admin::HealthSource {
   boost::asio::awaitable<void> CheckLauncher();
 
   const config::Config& config_;
-  launch::Launcher& launcher_;
+  Backend& backend_;
   const fleet::Fleet& fleet_;
   const base::Clock& clock_;
   const base::Clock::Steady started_at_;

@@ -5,13 +5,16 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <charconv>
 #include <cstdlib>
 #include <iostream>
 #include <latch>
+#include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -19,6 +22,7 @@
 #include "base/hex.h"
 #include "base/lock_checks.h"
 #include "contract/names.h"
+#include "jail/seccomp.h"
 #include "telemetry/log.h"
 #include "worker/control/control_service.h"
 #include "worker/control/stop_watchdog.h"
@@ -49,10 +53,13 @@ constexpr std::chrono::seconds kForcedAfter(3);
 // The proxy gives the socket as soon as the engine has told it that the worker runs.
 constexpr std::chrono::seconds kSocketWait(10);
 
+constexpr std::string_view kUnixListen = "unix:";
+
 struct Settings {
   std::string worker_id;
   std::string token_sha256;
-  std::string socket;  // empty: none
+  std::string socket;                    // empty: none
+  std::optional<int> socket_descriptor;  // of one that was inherited
   std::string listen = "0.0.0.0:" + std::to_string(contract::kWorkerPort);
   engine::Limits limits{0, 0, "/var/lib/pondpilot/spill"};
 };
@@ -97,6 +104,10 @@ std::optional<Settings> ReadSettings() {
   settings.limits.memory_bytes = *memory;
   settings.limits.cpu_cores = *cores;
   // NOLINTBEGIN(concurrency-mt-unsafe): before threads start
+  if (std::getenv(contract::kSocketDescriptorEnv) != nullptr) {
+    settings.socket_descriptor = Number<int>(contract::kSocketDescriptorEnv, 3, 1 << 20);
+    if (!settings.socket_descriptor) return std::nullopt;
+  }
   if (const char* socket = std::getenv(contract::kSocketEnv)) settings.socket = socket;
   if (const char* listen = std::getenv(contract::kListenEnv)) settings.listen = listen;
   if (const char* spill = std::getenv(contract::kSpillDirEnv)) settings.limits.spill_dir = spill;
@@ -149,6 +160,20 @@ const char* AwaitEnd(const sigset_t& signals, const control::Lease& lease,
   }
 }
 
+std::unique_ptr<flight::HandedSocket> TakeSocket(const Settings& settings) {
+  if (settings.socket_descriptor) {
+    return flight::HandedSocket::Take(base::Descriptor(*settings.socket_descriptor));
+  }
+  return settings.socket.empty() ? nullptr : flight::HandedSocket::Ask(settings.socket, kSocketWait);
+}
+
+arrow::Result<arrow::flight::Location> LocationOf(const std::string& listen) {
+  if (listen.starts_with(kUnixListen)) {
+    return arrow::flight::Location::ForGrpcUnix(listen.substr(kUnixListen.size()));
+  }
+  return arrow::flight::Location::Parse("grpc://" + listen);
+}
+
 int Serve(const Settings& settings, const sigset_t& signals) {
   const base::Clock& clock = base::Clock::System();
   if (const auto limited = engine::LimitProcessMemory(settings.limits); !limited) {
@@ -166,14 +191,19 @@ int Serve(const Settings& settings, const sigset_t& signals) {
   control::ControlService control(**engine, runner, lease, settings.token_sha256,
                                   [&] { service.StartServing(); });
 
-  const auto socket =
-      settings.socket.empty() ? nullptr : flight::HandedSocket::Ask(settings.socket, kSocketWait);
+  const auto socket = TakeSocket(settings);
+  if (!socket && settings.socket_descriptor) {
+    std::cerr << "pondpilot-worker: " << contract::kSocketDescriptorEnv << " is "
+              << *settings.socket_descriptor << ", which is no listening socket.\n";
+    return kExitConfiguration;
+  }
   // Flight must listen somewhere; with a socket that is where nobody but this container itself can come.
-  const std::string listen = socket ? "127.0.0.1:0" : settings.listen;
-  auto location = arrow::flight::Location::Parse("grpc://" + listen);
+  const bool own_port = socket && !settings.listen.starts_with(kUnixListen);
+  const std::string listen = own_port ? "127.0.0.1:0" : settings.listen;
+  auto location = LocationOf(listen);
   if (!location.ok()) {
     std::cerr << "pondpilot-worker: " << contract::kListenEnv << " is \"" << settings.listen
-              << "\"; allowed: host:port.\n";
+              << "\"; allowed: host:port, or unix: and an absolute path.\n";
     return kExitConfiguration;
   }
   arrow::flight::FlightServerOptions options(*location);
@@ -188,11 +218,20 @@ int Serve(const Settings& settings, const sigset_t& signals) {
     std::cerr << "pondpilot-worker: " << listen << " can't be listened on: " << started.message() << "\n";
     return kExitEnvironment;
   }
+  // Nobody has any business at it: all calls come over the socket that was given.
+  if (socket && !own_port) (void)::unlink(listen.c_str() + kUnixListen.size());
+  if (settings.socket_descriptor) {
+    // Before anybody's statement runs. In a container this is the engine's business.
+    if (const std::string failed = jail::GiveUpStarting(); !failed.empty()) {
+      std::cerr << "pondpilot-worker: its system calls can't be restricted: " << failed << "\n";
+      return kExitEnvironment;
+    }
+  }
   std::thread server([&] { (void)service.Serve(); });
   if (socket) socket->Start();
   KeepStacksReady();
   Log(Level::kInfo, "Worker ready",
-      {{"worker_id", settings.worker_id}, {"listen", socket ? settings.socket : listen}});
+      {{"worker_id", settings.worker_id}, {"listen", socket ? "unix" : listen}});
   const char* reason = AwaitEnd(signals, lease, runner);
   Log(Level::kInfo, "Worker stopping", {{"reason", reason}});
   control::ForceExitAfter(kStopGrace + kForcedAfter, kExitForced);

@@ -74,7 +74,7 @@ def test_config_file_that_was_named_is_missing(engine, network):
 
 
 def test_socket_not_mounted(engine, network):
-    code, said = start_and_end(engine, network, config=base_config(engine, network), socket=False)
+    code, said = start_and_end(engine, network, config=base_config(engine, network, backend="docker"), socket=False)
     assert code == ENVIRONMENT
     assert SOCKET in said and "- /var/run/docker.sock:/var/run/docker.sock" in said
 

@@ -1,5 +1,5 @@
-"""The GoogleTest programs whose parts are real: the launcher against this machine's Docker engine, the DuckDB engine
-against PostgreSQL and MariaDB. They run in the image with the compilers, where they were made."""
+"""The GoogleTest programs whose parts are real: the launchers with this machine's Docker engine and with jails of every
+layer, the DuckDB engine against PostgreSQL and MariaDB. They run in the image with the compilers, where they were made."""
 
 import os
 import re
@@ -24,13 +24,26 @@ def run(engine, program: str, gtest_filter: str, *options: str) -> None:
         engine.remove(name)
     print(done.stdout[-20000:], done.stderr[-4000:])
     assert done.returncode == 0
-    assert "SKIPPED" not in done.stdout
+    assert "SKIPPED" not in done.stdout, "something that was to be there is not"
     # A filter that fits nothing passes as well.
     assert int(re.search(r"\[  PASSED  \] (\d+) test", done.stdout)[1]) > 0
 
 
+# What a container has to be given for every layer of a worker process's isolation.
+ALL_LAYERS = ("--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined", "-v", "/sys/fs/cgroup:/sys/fs/cgroup")
+
+
+def test_the_jail_with_all_layers(engine):
+    run(engine, "jail_test", "SpawnerTest.*", *ALL_LAYERS)
+
+
+def test_worker_processes_as_every_launcher(engine):
+    run(engine, "launch_test", "LauncherTest/Processes.*")
+    run(engine, "launch_test", "LauncherTest/Processes.*", *ALL_LAYERS)
+
+
 def test_the_launcher_against_the_real_engine(engine):
-    run(engine, "launch_test", "RealEngineTest.*", "-v", "/var/run/docker.sock:/var/run/docker.sock",
+    run(engine, "launch_test", "RealEngineTest.*:LauncherTest/Containers.*", "-v", "/var/run/docker.sock:/var/run/docker.sock",
         "-e", "PONDPILOT_TEST_DOCKER_SOCKET=/var/run/docker.sock", "-e", f"PONDPILOT_TEST_DOCKER_IMAGE={IMAGE}")
 
 

@@ -77,7 +77,7 @@ collect_programs() {
   # shellcheck disable=SC2016
   in_dev timeout 120 bash -ec '
     mkdir -p build/image
-    for program in pondpilot-proxy pondpilot-worker; do
+    for program in pondpilot-proxy pondpilot-jailer pondpilot-worker; do
       strip -o "build/image/$program.new" "build/release/bin/$program"
       chmod 755 "build/image/$program.new"
       mv "build/image/$program.new" "build/image/$program"
@@ -92,7 +92,7 @@ build_stage() {
 
 build_product() {
   ensure_dev_image
-  step 3000 "Compiling the proxy and the worker" compile release pondpilot-proxy pondpilot-worker
+  step 3000 "Compiling the proxy and the worker" compile release pondpilot-proxy pondpilot-jailer pondpilot-worker
   step 120 "Collecting the programs" collect_programs
   step 1200 "Image $WORKER_IMAGE" build_stage worker "$WORKER_IMAGE" "$WORKER_TEST_IMAGE"
   step 1200 "Image $PROXY_IMAGE" build_stage proxy "$PROXY_IMAGE" "$PROXY_TEST_IMAGE"

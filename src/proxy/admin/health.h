@@ -12,7 +12,7 @@ namespace pondpilot::proxy::admin {
 
 // A part of the system as /health/detailed shows it: never a host, a secret or a user.
 struct Component {
-  std::string status;  // "ok", "unavailable", "not_configured", "unknown"
+  std::string status;  // "ok", "partial", "unavailable", "not_configured", "unknown"
   std::string reason;  // empty when there is nothing to say
 };
 

@@ -1,5 +1,6 @@
 #include "worker/flight/handed_socket.h"
 
+#include <fcntl.h>
 #include <grpcpp/security/server_credentials.h>
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -32,9 +33,13 @@ std::unique_ptr<HandedSocket> HandedSocket::Ask(const std::string& path, millise
   if (!connection.valid()) return nullptr;
   pollfd answer{connection.get(), POLLIN, 0};
   if (::poll(&answer, 1, static_cast<int>(timeout.count())) != 1) return nullptr;
-  base::Descriptor listening = base::ReceiveDescriptor(connection.get());
+  return Take(base::ReceiveDescriptor(connection.get()));
+}
+
+std::unique_ptr<HandedSocket> HandedSocket::Take(base::Descriptor listening) {
   base::Descriptor stop(::eventfd(0, EFD_CLOEXEC));
   if (!listening.valid() || !Listens(listening.get()) || !stop.valid()) return nullptr;
+  (void)::fcntl(listening.get(), F_SETFD, FD_CLOEXEC);
   return std::unique_ptr<HandedSocket>(new HandedSocket(std::move(listening), std::move(stop)));
 }
 

@@ -12,12 +12,14 @@
 
 namespace pondpilot::worker::flight {
 
-// The listening socket that a worker is given by its proxy (contract::kSocketEnv), and the thread that
-// accepts on it.
+// The listening socket that a worker is given by its proxy (contract::kSocketEnv, kSocketDescriptorEnv), and
+// the thread that accepts on it.
 class HandedSocket {
  public:
   // nullptr when nobody answers at `path` or gives a listening socket within `timeout`.
   static std::unique_ptr<HandedSocket> Ask(const std::string& path, std::chrono::milliseconds timeout);
+  // Takes over a descriptor that was inherited; nullptr when it is no listening socket.
+  static std::unique_ptr<HandedSocket> Take(base::Descriptor listening);
   ~HandedSocket();
   HandedSocket(const HandedSocket&) = delete;
   HandedSocket& operator=(const HandedSocket&) = delete;

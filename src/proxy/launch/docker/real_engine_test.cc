@@ -11,7 +11,8 @@
 #include "proxy/launch/docker/fake_engine.h"
 
 // Against a real Docker engine: PONDPILOT_TEST_DOCKER_SOCKET names its socket, PONDPILOT_TEST_DOCKER_IMAGE an
-// image with a shell that is on it (default debian:forky). Everything made here is removed again.
+// image with a shell that is on it (default debian:forky). Everything made here is removed again. What every
+// launcher does is in conformance_test.cc.
 namespace pondpilot::proxy::launch::docker {
 namespace {
 
@@ -133,30 +134,6 @@ TEST_F(RealEngineTest, AWorkerIsLaunchedConfinedStoppedAndGone) {
   EXPECT_EQ(Call("GET", "/containers/" + worker->handle + "/json").status, 404);
   EXPECT_EQ(Call("GET", "/volumes/" + volume).status, 404) << "its spill volume was left behind";
   EXPECT_TRUE(Await(launcher.Stop(worker->handle, seconds(1)))) << "stopping it twice";
-}
-
-TEST_F(RealEngineTest, AnExitCodeIsReported) {
-  UseImage("sleep 1; exit 3");
-  DockerLauncher launcher(options_);
-  ASSERT_TRUE(Await(launcher.Prepare()));
-  const auto worker = Await(launcher.Launch(Spec()));
-  ASSERT_TRUE(worker) << worker.error().message;
-  const auto exit = Await(launcher.WaitForExit(worker->handle));
-  ASSERT_TRUE(exit);
-  EXPECT_EQ(exit->exit_code, 3);
-  EXPECT_FALSE(exit->out_of_memory);
-}
-
-TEST_F(RealEngineTest, OutOfMemoryIsReported) {
-  UseImage("sleep 1; exec tail /dev/zero");
-  DockerLauncher launcher(options_);
-  ASSERT_TRUE(Await(launcher.Prepare()));
-  const auto worker = Await(launcher.Launch(Spec()));
-  ASSERT_TRUE(worker) << worker.error().message;
-  const auto exit = Await(launcher.WaitForExit(worker->handle));
-  ASSERT_TRUE(exit);
-  EXPECT_EQ(exit->exit_code, 137);
-  EXPECT_TRUE(exit->out_of_memory);
 }
 
 TEST_F(RealEngineTest, ARestartedProxyFindsItsOwnWorkersAndNoOthers) {
