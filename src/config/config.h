@@ -47,6 +47,8 @@ struct Config {
   struct Containers {
     std::string image = "ghcr.io/pondpilot/sqlflite:latest";
     std::chrono::milliseconds idle_timeout = std::chrono::minutes(5);
+    // Ours. The same for workers with temporary tables, settings or prepared statements of a session.
+    std::chrono::milliseconds session_timeout = std::chrono::minutes(30);
     uint64_t memory_limit_bytes = 512ull << 20;
     double cpu_limit = 0.5;
     // Ours. Limits that a token may ask for, each as ParseProfile reads it; names are unique.

@@ -70,6 +70,17 @@ constinit const Option kOptions[] = {
      .example = "5m",
      .description =
          "A worker is stopped after this long without a running query, open stream or open transaction."},
+    {.key = "containers.session_timeout",
+     .env = "CONTAINER_SESSION_TIMEOUT",
+     .field = +[](Config& c) -> auto& { return c.containers.session_timeout; },
+     .default_text = "30m",
+     .range = Range{kSecond, 7 * 24 * kHour},
+     .bare_env_milliseconds = true,
+     .reloadable = true,
+     .example = "30m",
+     .description = "The same for a worker with temporary tables, settings or prepared statements of a "
+                    "session, when it is longer "
+                    "than `containers.idle_timeout`. A session ends by itself after 30 minutes without use."},
     {.key = "containers.memory_limit",
      .env = "CONTAINER_MEMORY_LIMIT",
      .field = +[](Config& c) -> auto& { return c.containers.memory_limit_bytes; },

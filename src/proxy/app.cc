@@ -90,6 +90,7 @@ int Fail(const base::Error& error) {
 fleet::FleetOptions FleetOptionsFor(const config::Config& config) {
   fleet::FleetOptions options;
   options.idle_timeout = config.containers.idle_timeout;
+  options.session_timeout = config.containers.session_timeout;
   options.start_timeout = config.containers.start_timeout;
   options.queue_timeout = config.containers.queue_timeout;
   options.max_workers = config.containers.max_per_host;

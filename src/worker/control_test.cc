@@ -241,6 +241,7 @@ TEST_F(ControlTest, StatusTellsWhatRuns) {
   ASSERT_TRUE(
       client->GetFlightInfo(Loopback::AsProxy("b"), arrow::flight::FlightDescriptor::Command("begin")).ok());
   EXPECT_EQ(Status().open_transactions(), 1u);
+  EXPECT_EQ(Status().kept_objects(), 1u) << "an open transaction is state too";
   engine_.is_healthy = false;
   EXPECT_FALSE(Status().healthy());
 }

@@ -118,8 +118,6 @@ def test_a_worker_that_hangs_is_replaced(start_proxy, engine, sub, transport):
     eventually(lambda: command("docker", "inspect", worker, check=False).returncode != 0, "the hung one is removed", 20)
 
 
-@pytest.mark.xfail(strict=True, reason="the worker is replaced, but calls that wait for it are not ended: nothing tells the "
-                                       "proxy's connection that the other end is gone (no keep-alive on the worker's channel)")
 def test_a_worker_that_lost_its_network_is_replaced(start_proxy, engine, sub):
     network = engine.network("cable")
     proxy = start_proxy(network, base_config(engine, network), options=("--tmpfs", "/run/pondpilot"))

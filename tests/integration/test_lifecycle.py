@@ -102,6 +102,18 @@ def test_a_running_statement_and_an_open_stream_are_work(start_proxy, engine, ow
     eventually(lambda: gone(worker), "now it is idle", 30)
 
 
+def test_a_temporary_table_keeps_its_worker(start_proxy, engine, own_network, sub):
+    proxy = start_proxy(own_network, base_config(engine, own_network, idle_timeout="1s", session_timeout="1h"))
+    keeps = proxy.user(f"{sub}-keeps")
+    keeps.query("CREATE TEMP TABLE mine AS SELECT 1 AS a")
+    proxy.user(f"{sub}-not").value("SELECT 42")
+    eventually(lambda: gone(proxy.worker_of(f"{sub}-not")), "the other one is idle", 30)
+    until = time.monotonic() + 3
+    eventually(lambda: time.monotonic() > until or gone(proxy.worker_of(f"{sub}-keeps")), "three seconds more", 10)
+    assert keeps.value("SELECT a FROM mine") == 1
+    keeps.query("DROP TABLE mine")
+
+
 def test_the_cap_on_workers(start_proxy, engine, own_network, sub):
     proxy = start_proxy(own_network, base_config(engine, own_network, max_per_host=1, queue_timeout="1s"))
     reader = proxy.user(f"{sub}-a").stream("SELECT a.range, b.range FROM range(1000000) a, range(1000000) b")

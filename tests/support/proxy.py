@@ -34,7 +34,7 @@ def base_config(engine: Engine, network: str, databases: list[dict] | None = Non
     says so itself."""
     return {
         "containers": {"image": engine.worker_image, "network": network, "memory_limit": "512m", "cpu_limit": 1,
-                       "warm": 0, **containers},
+                       "warm": 0, "session_timeout": "1s", **containers},
         "duckdb": {"extensions": ["arrow", "postgres", "mysql", "sqlite"], "attached_databases": databases or []},
         "security": {"rate_limit": {"requests_per_minute": 100000, "burst_size": 100000}},
     }

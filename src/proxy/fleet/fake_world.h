@@ -22,6 +22,7 @@ namespace pondpilot::proxy::fleet {
 
 // What the fakes share: the state of one worker as its container and its process have it.
 struct FakeWorker {
+  int number = 0;  // in the order of their launches
   launch::WorkerSpec spec;
   std::optional<launch::WorkerExit> exit;
   WorkerActivity activity{.attachments = {{"shop", true, ""}}};
@@ -54,6 +55,7 @@ class FakeWorld : public launch::Launcher, public WorkerControlFactory {
       co_return base::Fail(base::ErrorCode::kUnavailable, "no such image", "secret-free detail");
     const std::scoped_lock lock(mutex);
     auto worker = std::make_shared<FakeWorker>();
+    worker->number = static_cast<int>(workers_launched++);
     worker->spec = spec;
     worker->exit = exit_at_start;
     workers["c-" + spec.worker_id] = worker;
@@ -120,6 +122,7 @@ class FakeWorld : public launch::Launcher, public WorkerControlFactory {
   std::map<std::string, std::shared_ptr<FakeWorker>> workers;
   std::set<std::string> running;
   size_t most_running = 0;
+  size_t workers_launched = 0;
   std::string terms = "databases";
 };
 

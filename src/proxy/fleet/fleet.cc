@@ -117,7 +117,7 @@ uint64_t Fleet::Acquire(const std::string& user_id, const std::string& profile, 
           user.phase == Phase::kAbsent ? state.BeginStart(user_id, user) : base::Result<void>();
       if (begun) return state.AddWaiter(user, user_id, deadline, std::move(done));
       refusal = begun.error();
-      if (user.failures == 0) state.users.erase(user_id);
+      if (user.failures == 0 && user.early_deaths == 0) state.users.erase(user_id);
     }
   }
   if (ready) {
@@ -142,6 +142,7 @@ void Fleet::Reconfigure(FleetOptions changed) {
                       const std::scoped_lock lock(state.mutex);
                       FleetOptions& options = state.options;
                       options.idle_timeout = changed.idle_timeout;
+                      options.session_timeout = changed.session_timeout;
                       options.start_timeout = changed.start_timeout;
                       options.queue_timeout = changed.queue_timeout;
                       options.max_workers = changed.max_workers;

@@ -29,6 +29,8 @@ struct WorkerLimits {
 
 struct FleetOptions {
   std::chrono::milliseconds idle_timeout{std::chrono::minutes(5)};
+  // For a worker with temporary tables, settings or prepared statements of a session.
+  std::chrono::milliseconds session_timeout{std::chrono::minutes(30)};
   std::chrono::milliseconds start_timeout{std::chrono::seconds(60)};
   // How long a user may wait for another's worker to give way at the cap.
   std::chrono::milliseconds queue_timeout{std::chrono::seconds(10)};

@@ -85,6 +85,8 @@ struct User {
   // After failed starts: how many in a row, and until when no other is tried.
   int failures = 0;
   base::Clock::Steady retry_at{};
+  // Workers in a row that ended by themselves soon after their start.
+  int early_deaths = 0;
 };
 
 // The right to one more worker: a slot that is counted, or a warm worker, which has one.

@@ -39,6 +39,8 @@ constexpr int kFirstReconnectMs = 100;
 constexpr int kLongestReconnectMs = 1000;
 // gRPC takes this also for the least time that one attempt to connect may take: on a busy machine it does.
 constexpr int kConnectAttemptMs = 1000;
+constexpr int kKeepAliveMs = 10'000;
+constexpr int kKeepAliveTimeoutMs = 5'000;
 constexpr uint64_t kLeaseMs = 60'000;
 constexpr milliseconds kRetryPause(50);
 
@@ -230,6 +232,7 @@ class GrpcWorkerControl final : public WorkerControl {
                              .running_statements = response.running_statements(),
                              .open_streams = response.open_streams(),
                              .open_transactions = response.open_transactions(),
+                             .kept_objects = response.kept_objects(),
                              .idle = milliseconds(std::min<uint64_t>(response.idle_ms(), INT64_MAX)),
                              .healthy = response.healthy(),
                              .resident_bytes = response.resident_bytes(),
@@ -276,6 +279,13 @@ class GrpcWorkerControl final : public WorkerControl {
     arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstReconnectMs);
     arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectAttemptMs);
     arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kLongestReconnectMs);
+    if (!target.starts_with("unix:")) {
+      // A network can be lost without a word: calls that are being relayed then end, instead of at their
+      // deadlines.
+      arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepAliveMs);
+      arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepAliveTimeoutMs);
+      arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+    }
     channel_ = grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
     stub_ = control::Worker::NewStub(channel_);
   }

@@ -126,6 +126,8 @@ asio::awaitable<void> Fleet::State::Attend(std::shared_ptr<Member> member) {
 asio::awaitable<bool> Fleet::State::Refresh(std::shared_ptr<Member> member, milliseconds timeout) {
   const auto asked = clock.Now();
   auto activity = co_await member->control->Status(timeout);
+  // Full of calls is not dead.
+  if (!activity && activity.error().code == base::ErrorCode::kResourceExhausted) co_return true;
   if (!activity) {
     telemetry::Log(Level::kDebug, "Worker status failed",
                    {{"container_id", member->handle}, {"error", Text(activity.error())}});
@@ -140,6 +142,7 @@ asio::awaitable<bool> Fleet::State::Refresh(std::shared_ptr<Member> member, mill
   member->last.running_statements = activity->running_statements;
   member->last.open_streams = activity->open_streams;
   member->last.open_transactions = activity->open_transactions;
+  member->last.kept_objects = activity->kept_objects;
   if (!member->user_id.empty()) attachments = activity->attachments;
   member->activity = std::move(*activity);
   co_return true;

@@ -1,6 +1,7 @@
 // The fleet against a model of what it promises, over random schedules in virtual time: nothing here waits.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
@@ -48,6 +49,7 @@ class Model {
     TimerClock::clock = &clock_;
     telemetry::SetSinkForTest([](const std::string&) {});
     options_.idle_timeout = seconds(30);
+    options_.session_timeout = seconds(60);
     options_.start_timeout = seconds(20);
     options_.queue_timeout = seconds(5);
     options_.stop_grace = seconds(2);
@@ -97,7 +99,10 @@ class Model {
         if (Below(4) == 0) WithWorker([](FakeWorker& worker) { worker.silent = true; });
         return;
       case 11:
-        return WithWorker([this](FakeWorker& worker) { worker.activity.open_transactions = Below(2); });
+        return WithWorker([this](FakeWorker& worker) {
+          worker.activity.open_transactions = Below(3) == 0;
+          worker.activity.kept_objects = Below(3) == 0;
+        });
       case 12:
         if (Below(6) == 0) world_.fail_launches = !world_.fail_launches;
         return;
@@ -124,9 +129,9 @@ class Model {
     std::map<std::string, int> workers_of;
     size_t alive = 0;
     for (const auto& [handle, worker] : world_.workers) {
-      if (worker->removed) continue;
+      if (worker->removed || worker->exit) continue;
       ++alive;
-      if (!worker->exit && !worker->activity.user_id.empty()) ++workers_of[worker->activity.user_id];
+      if (!worker->activity.user_id.empty()) ++workers_of[worker->activity.user_id];
     }
     ASSERT_LE(alive, kCap) << "over the cap";
     for (const auto& [user, count] : workers_of) ASSERT_EQ(count, 1) << "workers of " << user;
@@ -238,6 +243,8 @@ class Model {
     for (const auto& [handle, worker] : world_.workers) {
       if (!worker->removed) alive.push_back(worker);
     }
+    // Their ids are random; what a seed does must not be.
+    std::ranges::sort(alive, {}, &FakeWorker::number);
     if (!alive.empty()) change(*alive[Below(static_cast<uint32_t>(alive.size()))]);
     Settle();
   }

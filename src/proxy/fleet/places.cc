@@ -1,5 +1,6 @@
 // Who gets the place of one more worker, and what gives way for it at the cap.
 #include <algorithm>
+#include <utility>
 
 #include "proxy/fleet/fleet_state.h"
 
@@ -67,7 +68,7 @@ asio::awaitable<base::Result<Place>> Fleet::State::SeekPlace(std::string user_id
       if (users[user_id].waiters.empty()) {
         // Here, under the lock: who comes now starts anew.
         users[user_id].phase = Phase::kAbsent;
-        if (users[user_id].failures == 0) users.erase(user_id);
+        if (users[user_id].failures == 0 && users[user_id].early_deaths == 0) users.erase(user_id);
         co_return base::Fail(base::ErrorCode::kCancelled, "Nobody waits for this worker any more.");
       }
       if (seekers.front() == seeker) {
@@ -94,7 +95,9 @@ asio::awaitable<base::Result<Place>> Fleet::State::SeekPlace(std::string user_id
       bool idle = false;
       {
         const std::scoped_lock lock(mutex);
-        idle = answered && IsIdle(Snapshot(*idlest));
+        const WorkerSnapshot snapshot = Snapshot(*idlest);
+        idle = answered && IsIdle(snapshot) &&
+               (snapshot.kept_objects == 0 || clock.Now() >= snapshot.last_lease_end + options.idle_timeout);
       }
       if (idle && BeginDrain(idlest, StopReason::kEvicted, true)) {
         co_await Drain(idlest, StopReason::kEvicted);
@@ -118,9 +121,16 @@ asio::awaitable<base::Result<Place>> Fleet::State::SeekPlace(std::string user_id
 
 std::shared_ptr<Member> Fleet::State::IdlestBesides(const std::set<std::shared_ptr<Member>>& others) const {
   std::shared_ptr<Member> idlest;
+  const auto now = clock.Now();
+  // Those that keep nothing first; of the others only those that would have been stopped by now without it.
+  const auto rank = [](const Member& member) {
+    return std::pair(member.last.kept_objects > 0, member.last.last_lease_end);
+  };
   for (const auto& [id, user] : users) {
     if (user.phase != Phase::kReady || user.member->leases > 0 || others.contains(user.member)) continue;
-    if (!idlest || user.member->last.last_lease_end < idlest->last.last_lease_end) idlest = user.member;
+    const WorkerSnapshot& last = user.member->last;
+    if (last.kept_objects > 0 && now < last.last_lease_end + options.idle_timeout) continue;
+    if (!idlest || rank(*user.member) < rank(*idlest)) idlest = user.member;
   }
   return idlest;
 }

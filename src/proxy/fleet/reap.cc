@@ -1,5 +1,7 @@
 #include "proxy/fleet/reap.h"
 
+#include <algorithm>
+
 namespace pondpilot::proxy::fleet {
 
 bool IsIdle(const WorkerSnapshot& snapshot) {
@@ -12,7 +14,9 @@ bool IsIdle(const WorkerSnapshot& snapshot) {
 
 ReapDecision Decide(const WorkerSnapshot& snapshot, base::Clock::Steady now) {
   if (snapshot.leased) return {};
-  const auto due = snapshot.last_lease_end + snapshot.idle_timeout;
+  const auto timeout = snapshot.kept_objects > 0 ? std::max(snapshot.idle_timeout, snapshot.session_timeout)
+                                                 : snapshot.idle_timeout;
+  const auto due = snapshot.last_lease_end + timeout;
   if (now < due) return {.stop = false, .look_again = due};
   if (!IsIdle(snapshot)) return {};
   return {.stop = true, .look_again = std::nullopt};

@@ -16,9 +16,12 @@ struct WorkerSnapshot {
   uint32_t running_statements = 0;
   uint32_t open_streams = 0;
   uint32_t open_transactions = 0;
+  uint32_t kept_objects = 0;
   // When its last lease ended, or when it became ready if there was none.
   base::Clock::Steady last_lease_end;
   std::chrono::milliseconds idle_timeout{0};
+  // For a worker that keeps something for somebody who may come back; idle_timeout when that is longer.
+  std::chrono::milliseconds session_timeout{0};
 };
 
 struct ReapDecision {
@@ -32,7 +35,8 @@ struct ReapDecision {
 // transaction.
 bool IsIdle(const WorkerSnapshot& snapshot);
 
-// Stop a worker that is idle and whose last lease ended at least idle_timeout ago.
+// Stop a worker that is idle and whose last lease ended at least idle_timeout ago, or session_timeout when it
+// keeps something.
 ReapDecision Decide(const WorkerSnapshot& snapshot, base::Clock::Steady now);
 
 }  // namespace pondpilot::proxy::fleet

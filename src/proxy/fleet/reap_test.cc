@@ -52,5 +52,15 @@ TEST_F(ReapTest, AReportFromBeforeTheLastLeaseProvesNothing) {
   EXPECT_FALSE(Decide(snapshot_, start_ + seconds(9000)).stop);
 }
 
+TEST_F(ReapTest, WhatAWorkerKeepsGivesItALongerLife) {
+  snapshot_.kept_objects = 1;
+  snapshot_.session_timeout = seconds(1000);
+  EXPECT_FALSE(Decide(snapshot_, start_ + seconds(999)).stop);
+  EXPECT_TRUE(Decide(snapshot_, start_ + seconds(1000)).stop);
+  snapshot_.session_timeout = seconds(10);
+  EXPECT_FALSE(Decide(snapshot_, start_ + seconds(299)).stop) << "never a shorter one";
+  EXPECT_TRUE(Decide(snapshot_, start_ + seconds(300)).stop);
+}
+
 }  // namespace
 }  // namespace pondpilot::proxy::fleet

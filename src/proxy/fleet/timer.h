@@ -22,7 +22,8 @@ struct TimerClock {
   static inline const base::Clock* clock = nullptr;
 };
 
-// How long the reactor sleeps until it looks at the timers: in a test's time it does not, as nothing would wake it.
+// How long the reactor sleeps until it looks at the timers: in a test's time it does not, as nothing would
+// wake it.
 struct TimerWait {
   static TimerClock::duration to_wait_duration(const TimerClock::duration& until_due) {
     return TimerClock::clock ? TimerClock::duration::zero() : until_due;

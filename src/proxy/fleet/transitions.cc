@@ -18,6 +18,15 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using telemetry::Level;
 
+// After so many workers in a row that lived no longer than this, the next start waits.
+constexpr int kToleratedDeaths = 3;
+constexpr milliseconds kShortLife = seconds(10);
+
+bool EndsByItself(StopReason reason) {
+  return reason == StopReason::kOutOfMemory || reason == StopReason::kKilled ||
+         reason == StopReason::kExited || reason == StopReason::kReplaced || reason == StopReason::kUnhealthy;
+}
+
 std::string InSeconds(milliseconds wait) {
   const auto whole = std::max<int64_t>(1, std::chrono::ceil<seconds>(wait).count());
   return std::to_string(whole) + (whole == 1 ? " second" : " seconds");
@@ -130,7 +139,16 @@ void Fleet::State::Answer(std::list<Waiter> waiters, const base::Error& error) {
 }
 
 base::Result<void> Fleet::State::BeginStart(const std::string& user_id, User& user) {
-  if (const auto now = clock.Now(); user.failures > 0 && now < user.retry_at) {
+  if (const auto now = clock.Now(); user.early_deaths >= kToleratedDeaths && now < user.retry_at) {
+    const auto wait = std::chrono::ceil<milliseconds>(user.retry_at - now);
+    return std::unexpected(
+        base::Error{base::ErrorCode::kUnavailable,
+                    "Your last " + std::to_string(user.early_deaths) +
+                        " database workers ended soon after their start. The next is started in " +
+                        InSeconds(wait) + ": make the statement smaller, or ask the operator why they end.",
+                    {},
+                    wait});
+  } else if (user.failures > 0 && now < user.retry_at) {
     const auto wait = std::chrono::ceil<milliseconds>(user.retry_at - now);
     return std::unexpected(
         StartFailed("the last start failed; the next is tried in " + InSeconds(wait), wait));
@@ -181,7 +199,7 @@ void Fleet::State::FailStart(const std::string& user_id, base::Error reason, boo
       user.retry_at = clock.Now() + wait;
       reason =
           StartFailed(reason.detail.empty() ? reason.message : reason.message + " " + reason.detail, wait);
-    } else if (user.failures == 0) {
+    } else if (user.failures == 0 && user.early_deaths == 0) {
       users.erase(user_id);
     }
     ForgetOldFailures();
@@ -212,6 +230,12 @@ void Fleet::State::BecomeAbsent(const std::shared_ptr<Member>& member, StopReaso
     User& user = users[member->user_id];
     user.phase = Phase::kAbsent;
     user.member.reset();
+    if (EndsByItself(reason) && clock.Now() < member->launched_at + kShortLife) {
+      const int beyond = ++user.early_deaths - kToleratedDeaths + 1;
+      user.retry_at = clock.Now() + (beyond > 0 ? BackOff(beyond) : milliseconds(0));
+    } else {
+      user.early_deaths = 0;
+    }
     if (member->death_reason.empty()) member->death_reason = SentenceFor(reason, member->exit);
     if (!user.waiters.empty()) {
       if (const auto begun = BeginStart(member->user_id, user); !begun) {
@@ -220,7 +244,9 @@ void Fleet::State::BecomeAbsent(const std::shared_ptr<Member>& member, StopReaso
         waiter_count -= refused.size();
       }
     }
-    if (user.phase == Phase::kAbsent && user.failures == 0) users.erase(member->user_id);
+    if (user.phase == Phase::kAbsent && user.failures == 0 && user.early_deaths == 0) {
+      users.erase(member->user_id);
+    }
   }
   telemetry::Log(
       Level::kInfo, "Container stopped",
@@ -253,6 +279,7 @@ WorkerSnapshot Fleet::State::Snapshot(const Member& member) const {
   WorkerSnapshot snapshot = member.last;
   snapshot.leased = member.leases > 0;
   snapshot.idle_timeout = options.idle_timeout;
+  snapshot.session_timeout = options.session_timeout;
   return snapshot;
 }
 

@@ -29,6 +29,7 @@ struct WorkerActivity {
   uint32_t running_statements = 0;
   uint32_t open_streams = 0;
   uint32_t open_transactions = 0;
+  uint32_t kept_objects = 0;  // sessions with settings or temporary tables, prepared statements
   std::chrono::milliseconds idle{0};
   bool healthy = true;
   uint64_t resident_bytes = 0;

@@ -168,5 +168,37 @@ TEST_F(FleetTest, AnOperatorSeesAndStopsAWorker) {
   EXPECT_TRUE(Logged("reason=operator"));
 }
 
+TEST_F(FleetTest, WorkersThatKeepDyingYoungAreStartedLessOften) {
+  Make();
+  for (int i = 0; i < 3; ++i) {
+    const auto lease = Lease("alice");
+    ASSERT_TRUE(lease);
+    world_.Change(lease.worker().handle,
+                  [](FakeWorker& worker) { worker.exit = launch::WorkerExit{137, true}; });
+    ASSERT_TRUE(Eventually([&] { return !lease.DeathReason().empty(); }));
+  }
+  ASSERT_TRUE(Eventually([&] { return fleet_->Counts().active == 0; }));
+  const auto refused = Ask("alice").get();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kUnavailable);
+  EXPECT_THAT(refused.error().message, HasSubstr("last 3 database workers"));
+  EXPECT_LE(refused.error().retry_after, seconds(1));
+  EXPECT_TRUE(Lease("bob")) << "another's workers live";
+  EXPECT_TRUE(Eventually([&] { return Ask("alice").get().has_value(); })) << "and it is tried again";
+}
+
+TEST_F(FleetTest, AWorkerThatKeepsATemporaryTableLivesLonger) {
+  options_.idle_timeout = milliseconds(60);
+  options_.session_timeout = seconds(600);
+  Make();
+  const std::string kept = Lease("kept").worker().handle;
+  world_.Change(kept, [](FakeWorker& worker) { worker.activity.kept_objects = 1; });
+  const std::string idle = Lease("idle").worker().handle;
+  ASSERT_TRUE(Eventually([&] { return world_.Find(idle)->removed; }));
+  EXPECT_FALSE(world_.Find(kept)->removed);
+  world_.Change(kept, [](FakeWorker& worker) { worker.activity.kept_objects = 0; });
+  EXPECT_TRUE(Eventually([&] { return world_.Find(kept)->removed; }));
+}
+
 }  // namespace
 }  // namespace pondpilot::proxy::fleet

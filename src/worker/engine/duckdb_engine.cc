@@ -264,10 +264,6 @@ uint64_t DuckDbEngine::BufferBytes() const {
   return duckdb::BufferManager::GetBufferManager(*database_->instance).GetUsedMemory();
 }
 
-uint64_t DuckDbEngine::BufferBytes() const {
-  return duckdb::BufferManager::GetBufferManager(*database_->instance).GetUsedMemory();
-}
-
 void DuckDbEngine::NoteError(const base::Error& error) {
   if (error.message.find("database has been invalidated") != std::string::npos) healthy_.store(false);
   if (error.code == ErrorCode::kResourceExhausted) memory_was_short_.store(true);

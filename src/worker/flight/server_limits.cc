@@ -5,6 +5,8 @@
 
 namespace pondpilot::worker::flight {
 
+constexpr int kLeastPingIntervalMs = 1000;
+
 void ApplyServerLimits(grpc::ServerBuilder& builder) {
   grpc::ResourceQuota quota("worker");
   quota.SetMaxThreads(kMaxServerThreads);
@@ -13,6 +15,9 @@ void ApplyServerLimits(grpc::ServerBuilder& builder) {
   builder.SetMaxSendMessageSize(-1);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  // The proxy asks over TCP whether the worker is still there, also while a long statement sends nothing.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kLeastPingIntervalMs);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PING_STRIKES, 0);
 }
 
 }  // namespace pondpilot::worker::flight

@@ -97,4 +97,9 @@ void PreparedStore::Sweep() {
   });
 }
 
+size_t PreparedStore::Count() const {
+  const std::lock_guard lock(mutex_);
+  return entries_.size();
+}
+
 }  // namespace pondpilot::worker::session

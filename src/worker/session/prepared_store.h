@@ -49,6 +49,7 @@ class PreparedStore {
   // All of a session that was closed.
   void CloseSession(const std::string& session);
   void Sweep();
+  size_t Count() const;
 
   const PreparedLimits& limits() const { return limits_; }
 
@@ -67,7 +68,7 @@ class PreparedStore {
 
   const base::Clock& clock_;
   const PreparedLimits limits_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   Entries entries_;
   size_t bytes_ = 0;
 };

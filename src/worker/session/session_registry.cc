@@ -104,8 +104,11 @@ SessionRegistry::Counts SessionRegistry::Count() const {
   const std::lock_guard lock(mutex_);
   Counts counts;
   counts.sessions = static_cast<uint32_t>(sessions_.size());
-  for (const auto& [name, session] : sessions_)
-    counts.open_transactions += session->state().in_transaction ? 1 : 0;
+  for (const auto& [name, session] : sessions_) {
+    const Session::State state = session->state();
+    counts.open_transactions += state.in_transaction ? 1 : 0;
+    counts.with_state += state.has_state ? 1 : 0;
+  }
   return counts;
 }
 

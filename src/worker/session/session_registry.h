@@ -35,6 +35,7 @@ class SessionRegistry {
   struct Counts {
     uint32_t sessions = 0;
     uint32_t open_transactions = 0;
+    uint32_t with_state = 0;  // settings, temporary tables
   };
   Counts Count() const;
 
