@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "telemetry/log.h"
 #include "worker/engine/connection.h"
 #include "worker/engine/errors.h"
 
@@ -191,24 +192,30 @@ BoundStream::BoundStream(std::unique_ptr<BoundStatement> statement, std::unique_
 
 BoundStream::~BoundStream() {
   current_.reset();
-  if (!ended_) (void)EndTransaction(false);
+  if (!ended_) RollBack();
 }
 
-Result<void> BoundStream::EndTransaction(bool commit) {
+Result<void> BoundStream::Commit() {
   ended_ = true;
   if (!own_transaction_) return {};
-  auto& connection = *statement_->source().connection;
   try {
-    if (connection.IsAutoCommit()) return {};
-    if (commit) {
-      connection.Commit();
-    } else {
-      connection.Rollback();
-    }
+    statement_->source().connection->Commit();
   } catch (const std::exception& thrown) {
     return std::unexpected(ToError(thrown));
   }
   return {};
+}
+
+void BoundStream::RollBack() {
+  ended_ = true;
+  if (!own_transaction_) return;
+  auto& connection = *statement_->source().connection;
+  try {
+    if (!connection.IsAutoCommit()) connection.Rollback();
+  } catch (const std::exception& thrown) {
+    telemetry::Log(telemetry::Level::kWarn, "A transaction could not be rolled back",
+                   {{"reason", ToError(thrown).message}});
+  }
 }
 
 std::unexpected<base::Error> BoundStream::Broken(base::Error error) {
@@ -217,7 +224,7 @@ std::unexpected<base::Error> BoundStream::Broken(base::Error error) {
     current_.reset();
     if (cancelled_.load()) error = {ErrorCode::kCancelled, "The statement was cancelled.", "", {}};
   }
-  (void)EndTransaction(false);
+  RollBack();
   return std::unexpected(std::move(error));
 }
 
@@ -227,7 +234,7 @@ Result<std::shared_ptr<arrow::RecordBatch>> BoundStream::Next() {
     if (!batch) return Broken(batch.error());
     if (*batch != nullptr) return batch;
     if (statement_->done()) {
-      if (auto ended = EndTransaction(true); !ended) return std::unexpected(ended.error());
+      if (auto ended = Commit(); !ended) return std::unexpected(ended.error());
       break;
     }
     Result<std::unique_ptr<DuckDbStream>> next;

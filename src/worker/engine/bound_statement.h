@@ -69,7 +69,8 @@ class BoundStream final : public ResultStream {
   void Cancel() override;
 
  private:
-  base::Result<void> EndTransaction(bool commit);
+  base::Result<void> Commit();
+  void RollBack();
   std::unexpected<base::Error> Broken(base::Error error);
 
   std::unique_ptr<BoundStatement> statement_;

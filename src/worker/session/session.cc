@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/secret.h"
+#include "telemetry/log.h"
 
 namespace pondpilot::worker::session {
 namespace {
@@ -239,8 +240,11 @@ void Session::SweepTransactions(base::Clock::Steady now, std::chrono::millisecon
     }
   }
   for (engine::Connection* connection : abandoned) {
-    // One that can't be rolled back is of no use, and closed with the session.
-    (void)connection->End(false);
+    if (const auto ended = connection->End(false); !ended) {
+      // It is closed with the session.
+      telemetry::Log(telemetry::Level::kWarn, "An abandoned transaction could not be rolled back",
+                     {{"reason", ended.error().message}});
+    }
     Release(connection);
   }
 }

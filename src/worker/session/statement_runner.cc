@@ -119,7 +119,8 @@ Result<std::string> StatementRunner::Begin(const Caller& caller) {
   return On<std::string>(caller, [&](ConnectionLease& lease) -> Result<std::string> {
     if (auto begun = lease.connection().Begin(); !begun) return std::unexpected(begun.error());
     auto handle = lease.NameTransaction();
-    if (!handle) (void)lease.connection().End(false);
+    if (handle) return handle;
+    if (const auto ended = lease.connection().End(false); !ended) return std::unexpected(ended.error());
     return handle;
   });
 }
