@@ -3,8 +3,6 @@ container that was started without any rights of its own."""
 
 import json
 
-import pytest
-
 from tests.support.databases import PASSWORD
 from tests.support.engine import SOCKET, CommandFailed, docker
 from tests.support.proxy import Proxy, ProxyOptions, base_config
@@ -34,16 +32,6 @@ def as_user(proxy: Proxy, user: int, script: str) -> str:
                       "--bounding-set=-all", "--no-new-privs", "sh", "-c", script)
     except CommandFailed as refused:
         return str(refused)
-
-
-@pytest.fixture(scope="module")
-def alone(engine, network, databases, sqlite_mounts):
-    config = base_config(engine, network, databases)
-    proxy = Proxy(engine, ProxyOptions(network, config, options=sqlite_mounts, socket=False, memory="1g"))
-    proxy.wait_ready()
-    yield proxy
-    print(f"\nThe last log lines:\n{proxy.logs()[-3000:]}")
-    proxy.remove()
 
 
 def test_a_secret_is_all_that_it_needs(engine, network):
