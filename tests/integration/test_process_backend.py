@@ -185,3 +185,27 @@ def test_without_root_workers_are_jailed_as_far_as_it_goes(engine, network):
         assert "user" in denied["denied"] and "landlock" not in denied["denied"]
     finally:
         proxy.remove()
+
+
+def test_with_more_rights_every_layer_is_on(engine, network):
+    rights = ("--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined", "-v", "/sys/fs/cgroup:/sys/fs/cgroup")
+    required = {"CONTAINER_REQUIRE": "user,namespaces,mounts,cgroup,limits,landlock,seccomp,privileges"}
+    proxy = Proxy(engine, ProxyOptions(network, socket=False, environment=required, options=rights))
+    try:
+        proxy.wait_ready()
+        assert proxy.user("all").value("SELECT 42") == 42
+        assert not proxy.log_lines("This system denies workers a part of their isolation")
+        assert "isolation" not in proxy.get("/health/detailed").json()["components"]
+    finally:
+        proxy.remove()
+
+
+def test_without_root_a_user_namespace_gives_a_root_of_its_own(engine, network):
+    rights = ("--user", "1000:1000", "--security-opt", "seccomp=unconfined")
+    required = {"CONTAINER_REQUIRE": "namespaces,mounts,limits,landlock,seccomp,privileges"}
+    proxy = Proxy(engine, ProxyOptions(network, socket=False, environment=required, options=rights))
+    try:
+        proxy.wait_ready()
+        assert proxy.user("mapped").value("SELECT 42") == 42
+    finally:
+        proxy.remove()
