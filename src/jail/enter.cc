@@ -52,7 +52,7 @@ void ResetSignals() {
   sigemptyset(&asked_to_end);
   sigaddset(&asked_to_end, SIGTERM);
   sigaddset(&asked_to_end, SIGINT);
-  (void)::sigprocmask(SIG_SETMASK, &asked_to_end, nullptr);
+  (void)::pthread_sigmask(SIG_SETMASK, &asked_to_end, nullptr);
 }
 
 // 0 reads nothing, 1 and 2 stay, the socket and `keep` stay; all others are closed, not left to

@@ -166,6 +166,17 @@ class WorkerTest : public testing::Test {
   std::string folder_;
 };
 
+TEST_F(WorkerTest, ADescriptorThatIsNoListeningSocketIsAClearError) {
+  for (const char* number : {"900", "0", "three"}) {
+    Environment environment = Sensible();
+    environment[contract::kSocketDescriptorEnv] = number;
+    Process worker(environment, Output());
+    EXPECT_EQ(worker.ExitCode(), 2) << number;
+    EXPECT_THAT(worker.Output(), HasSubstr(contract::kSocketDescriptorEnv));
+    EXPECT_THAT(worker.Output(), HasSubstr(number));
+  }
+}
+
 TEST_F(WorkerTest, SaysWhichSettingIsMissing) {
   for (const char* name : {contract::kWorkerTokenSha256Env, contract::kWorkerIdEnv, contract::kMemoryBytesEnv,
                            contract::kCpuCoresEnv}) {

@@ -131,6 +131,17 @@ def product(engine: Engine, network: str, databases: list[dict], sqlite_mounts: 
     proxy.remove()
 
 
+@pytest.fixture(scope="session")
+def alone(engine: Engine, network: str, databases: list[dict], sqlite_mounts: tuple[str, ...]) -> Iterator[Proxy]:
+    """The same without a Docker socket: workers are processes in the proxy's own container."""
+    proxy = Proxy(engine, ProxyOptions(network, base_config(engine, network, databases, idle_timeout="15s"),
+                                       options=sqlite_mounts, socket=False, memory="2g"))
+    proxy.wait_ready()
+    yield proxy
+    print(f"\nThe last log lines of the proxy without Docker:\n{proxy.logs()[-3000:]}")
+    proxy.remove()
+
+
 @pytest.fixture
 def sub(request: pytest.FixtureRequest) -> str:
     """A user of the test's own, so a worker of its own."""

@@ -3,8 +3,6 @@ container that was started without any rights of its own."""
 
 import json
 
-import pytest
-
 from tests.support.databases import PASSWORD
 from tests.support.engine import SOCKET, CommandFailed, docker
 from tests.support.proxy import Proxy, ProxyOptions, base_config
@@ -34,16 +32,6 @@ def as_user(proxy: Proxy, user: int, script: str) -> str:
                       "--bounding-set=-all", "--no-new-privs", "sh", "-c", script)
     except CommandFailed as refused:
         return str(refused)
-
-
-@pytest.fixture(scope="module")
-def alone(engine, network, databases, sqlite_mounts):
-    config = base_config(engine, network, databases)
-    proxy = Proxy(engine, ProxyOptions(network, config, options=sqlite_mounts, socket=False, memory="1g"))
-    proxy.wait_ready()
-    yield proxy
-    print(f"\nThe last log lines:\n{proxy.logs()[-3000:]}")
-    proxy.remove()
 
 
 def test_a_secret_is_all_that_it_needs(engine, network):
@@ -195,5 +183,29 @@ def test_without_root_workers_are_jailed_as_far_as_it_goes(engine, network):
         assert proxy.user("plain").value("SELECT 42") == 42
         (denied,) = proxy.log_lines("This system denies workers a part of their isolation")
         assert "user" in denied["denied"] and "landlock" not in denied["denied"]
+    finally:
+        proxy.remove()
+
+
+def test_with_more_rights_every_layer_is_on(engine, network):
+    rights = ("--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined", "-v", "/sys/fs/cgroup:/sys/fs/cgroup")
+    required = {"CONTAINER_REQUIRE": "user,namespaces,mounts,cgroup,limits,landlock,seccomp,privileges"}
+    proxy = Proxy(engine, ProxyOptions(network, socket=False, environment=required, options=rights))
+    try:
+        proxy.wait_ready()
+        assert proxy.user("all").value("SELECT 42") == 42
+        assert not proxy.log_lines("This system denies workers a part of their isolation")
+        assert "isolation" not in proxy.get("/health/detailed").json()["components"]
+    finally:
+        proxy.remove()
+
+
+def test_without_root_a_user_namespace_gives_a_root_of_its_own(engine, network):
+    rights = ("--user", "1000:1000", "--security-opt", "seccomp=unconfined")
+    required = {"CONTAINER_REQUIRE": "namespaces,mounts,limits,landlock,seccomp,privileges"}
+    proxy = Proxy(engine, ProxyOptions(network, socket=False, environment=required, options=rights))
+    try:
+        proxy.wait_ready()
+        assert proxy.user("mapped").value("SELECT 42") == 42
     finally:
         proxy.remove()

@@ -75,8 +75,10 @@ def test_there_are_files():
     assert len(FILES) >= 8
 
 
+@pytest.mark.parametrize("backend", ["product", "alone"], ids=["docker", "process"])
 @pytest.mark.parametrize("file", FILES, ids=[str(f.relative_to(FOLDER).with_suffix("")) for f in FILES])
-def test_sql_file(file: Path, product, sub: str):
+def test_sql_file(file: Path, backend: str, sub: str, request: pytest.FixtureRequest):
+    product = request.getfixturevalue(backend)
     required, blocks = parse(file.read_text())
     assert required <= THERE and blocks
     wrong = []

@@ -37,6 +37,8 @@
 
 #include "jail/seccomp.h"
 
+// NOLINTBEGIN(concurrency-mt-unsafe): what is called so is called before threads start
+
 namespace {
 
 std::string argument;
@@ -205,7 +207,9 @@ int WaitForTerm(bool obey) {
   int received = 0;
   while (obey && ::sigwait(&term, &received) != 0) {
   }
-  while (!obey) ::pause();
+  if (!obey) {
+    while (true) ::pause();
+  }
   return 128 + received;
 }
 
@@ -311,3 +315,5 @@ int main(int, char** argv) {
   const auto found = Attempts().find(attempt);
   return found == Attempts().end() ? 255 : found->second();
 }
+
+// NOLINTEND(concurrency-mt-unsafe)
