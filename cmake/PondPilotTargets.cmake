@@ -22,13 +22,18 @@ function(pondpilot_library name)
   target_link_libraries(${name} PUBLIC pondpilot_flags ${arg_DEPS})
 endfunction()
 
-# pondpilot_test(NAME SOURCES a_test.cc DEPS x): one GoogleTest program, each TEST a ctest entry.
+# pondpilot_test(NAME SOURCES a_test.cc DEPS x [LOCK name]): one GoogleTest program, each TEST a ctest entry. No two tests
+# with the same LOCK run at the same time.
 function(pondpilot_test name)
-  cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(arg "" "LOCK" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE pondpilot_flags ${arg_DEPS} GTest::gmock GTest::gtest_main)
   target_compile_definitions(${name} PRIVATE PONDPILOT_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 120)
+  set(properties TIMEOUT 120)
+  if(arg_LOCK)
+    list(APPEND properties RESOURCE_LOCK ${arg_LOCK})
+  endif()
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES ${properties})
 endfunction()
 
 # pondpilot_program(NAME SOURCES main.cc DEPS x)

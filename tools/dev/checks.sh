@@ -128,7 +128,12 @@ run_bench() {
   ensure_test_image
   local python=python3
   [ ! -x "$ROOT/$PYTHON_ENVIRONMENT/bin/python3" ] || python="$PYTHON_ENVIRONMENT/bin/python3"
-  in_test timeout 1800 "$python" -m tests.bench "$@"
+  local module=tests.bench
+  if [ "${1:-}" = fleet ]; then
+    module=tests.bench.fleet
+    shift
+  fi
+  in_test timeout 1800 "$python" -m "$module" "$@"
 }
 
 run_chaos() {

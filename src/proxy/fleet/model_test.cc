@@ -26,7 +26,12 @@ using std::chrono::seconds;
 
 constexpr int kUsers = 9;
 constexpr uint32_t kCap = 5;
+// Sanitizers make each step many times slower.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr int kSteps = 10'000;
+#else
 constexpr int kSteps = 100'000;
+#endif
 
 uint64_t Seed() {
   // NOLINTNEXTLINE(concurrency-mt-unsafe): no threads here
