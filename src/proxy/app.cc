@@ -9,7 +9,9 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/use_future.hpp>
+#include <future>
 #include <iostream>
 #include <memory>
 #include <thread>
@@ -149,6 +151,27 @@ class Budgets {
   limits::RateLimiter demo_tokens_;
 };
 
+// The longest that a call may wait for its worker.
+std::chrono::milliseconds WorkerWait(const config::Config& config) {
+  return config.containers.queue_timeout + config.containers.start_timeout;
+}
+
+// Before workers of an earlier run are touched: it may still be running.
+base::Result<void> CheckFree(const std::string& host, uint16_t port) {
+  asio::io_context context;
+  asio::ip::tcp::acceptor acceptor(context);
+  boost::system::error_code error;
+  const auto address = asio::ip::make_address(host, error);
+  const asio::ip::tcp::endpoint endpoint(address, port);
+  if (!error) acceptor.open(endpoint.protocol(), error);
+  if (!error) acceptor.set_option(asio::socket_base::reuse_address(true), error);
+  if (!error) acceptor.bind(endpoint, error);
+  if (!error) acceptor.listen(1, error);
+  if (!error) return {};
+  return base::Fail(base::ErrorCode::kUnavailable,
+                    "Can't listen on " + host + ":" + std::to_string(port) + ": " + error.message() + ".");
+}
+
 std::string Joined(const std::vector<std::string>& keys) {
   std::string out;
   for (const std::string& key : keys) out += (out.empty() ? "" : ",") + key;
@@ -198,6 +221,9 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
   const auto fleet =
       fleet::Fleet::Create(background.executor(), std::move(options), launcher, controls, clock);
   fleet_metrics.Watch(*fleet);
+  for (const uint16_t port : {config.server.port, config.server.grpc_port}) {
+    if (const auto free = CheckFree(config.server.host, port); !free) return Fail(free.error());
+  }
   auto left = background.Await(launcher.Find());
   if (!left) return Fail(left.error());
   background.Await(fleet->Begin(std::move(*left)));
@@ -226,7 +252,8 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
   services.admit = [&budgets](const auth::Principal& principal) { return budgets.Admit(principal); };
   services.fleet = fleet;
   services.clock = &clock;
-  services.worker_wait = config.containers.start_timeout;
+  const auto worker_wait = std::make_shared<std::atomic<std::chrono::milliseconds>>(WorkerWait(config));
+  services.worker_wait = worker_wait;
   auto flight = grpc::FlightServer::Start(config.server.host, config.server.grpc_port, std::move(services));
   if (!flight) {
     background.Await(fleet->Shutdown());
@@ -255,8 +282,9 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
     for (const std::string& warning : again->warnings) Log(Level::kWarn, warning);
     telemetry::SetThreshold(ToLevel(current.log.level));
     budgets.SetRate(current.security.rate_limit);
-    controls.Reconfigure(current.duckdb);
-    fleet->Reconfigure(FleetOptionsFor(current));
+    fleet->Reconfigure(FleetOptionsFor(current),
+                       [&controls, duckdb = current.duckdb] { controls.Reconfigure(duckdb); });
+    worker_wait->store(WorkerWait(current));
     health.SetDatabases(current.duckdb.attached_databases);
     Log(Level::kInfo, "Configuration reloaded", {{"changed", Joined(changes.taken)}});
     if (!changes.needs_restart.empty()) {
@@ -267,8 +295,17 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
   while (sigwait(&signals, &received) == 0 && received == SIGHUP) reload();
   Log(Level::kInfo, "Shutting down", {{"signal", received}});
   health.StartDraining();
-  (*flight)->Shutdown(grace.load());
+  auto calls_ended = std::async(std::launch::async, [&] { (*flight)->Shutdown(grace.load()); });
+  // A further signal means at once: with their workers gone the calls end.
+  const timespec pause{0, 50'000'000};
+  while (calls_ended.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+    const int further = sigtimedwait(&signals, nullptr, &pause);
+    if (further != SIGTERM && further != SIGINT) continue;
+    Log(Level::kInfo, "Shutting down at once", {{"signal", further}});
+    break;
+  }
   background.Await(fleet->Shutdown());
+  calls_ended.wait();
   flight->reset();
   background.Await((*web)->Stop(kHttpGrace));
   Log(Level::kInfo, "Stopped");

@@ -18,7 +18,8 @@ using telemetry::Level;
 
 // For a busy worker to say whose it is. Users wait for the proxy meanwhile.
 constexpr milliseconds kIdentityTimeout = seconds(3);
-constexpr size_t kAtOnce = 16;
+// Those that can't be reached cost their whole timeout, all at the same time.
+constexpr size_t kAtOnce = 256;
 
 }  // namespace
 
@@ -50,7 +51,8 @@ std::optional<std::string> Fleet::State::ProfileProven(const WorkerActivity& act
                                                        const std::string& worker_id) const {
   if (activity.user_id.empty()) return std::nullopt;
   const auto proves = [&](const std::string& profile) {
-    return base::ConstantTimeEquals(activity.assignment, ProofFor(worker_id, activity.user_id, profile));
+    return base::ConstantTimeEquals(activity.assignment,
+                                    ProofFor(worker_id, activity.user_id, LimitsOf(profile)));
   };
   if (proves({})) return std::string();
   for (const auto& [name, limits] : options.profiles) {
@@ -81,7 +83,8 @@ asio::awaitable<void> Fleet::State::AdoptOne(launch::FoundWorker found) {
         member->user_id = activity->user_id;
         member->profile = *profile;
         member->launched_at = clock.Now();
-        member->activity = *activity;
+        member->limits = LimitsOf(*profile);
+        member->sqlite_paths = options.sqlite_paths;
         member->channel = member->control->channel();
         member->last.last_lease_end = clock.Now();
         attachments = activity->attachments;

@@ -13,6 +13,8 @@ milliseconds BackOff(int failures) {
 }
 
 void Breaker::Failed(base::Clock::Steady now) {
+  // One that was under way already tells nothing new.
+  if (Pause(now).count() > 0) return;
   ++failures_;
   if (failures_ >= kTolerated) closed_until_ = now + BackOff(failures_ - kTolerated + 1);
 }

@@ -19,6 +19,13 @@ TEST(BreakerTest, AFewFailuresAreTolerated) {
   EXPECT_EQ(breaker.Pause(now + seconds(1)), milliseconds(0));
 }
 
+TEST(BreakerTest, ManyThatFailTogetherAreOneFailureMore) {
+  const base::Clock::Steady now{};
+  Breaker breaker;
+  for (int i = 0; i < 20; ++i) breaker.Failed(now);
+  EXPECT_EQ(breaker.Pause(now), seconds(1));
+}
+
 TEST(BreakerTest, ThePauseDoublesUpToItsBoundAndEndsWithASuccess) {
   base::Clock::Steady now{};
   Breaker breaker;

@@ -119,6 +119,7 @@ class FakeWorld : public launch::Launcher, public WorkerControlFactory {
   std::atomic<bool> hide_exits = false;
   std::mutex mutex;
   std::optional<launch::WorkerExit> exit_at_start;
+  std::optional<launch::WorkerExit> exit_after_ready;
   std::map<std::string, std::shared_ptr<FakeWorker>> workers;
   std::set<std::string> running;
   size_t most_running = 0;
@@ -136,6 +137,8 @@ class FakeControl final : public WorkerControl {
     const auto end = TimerClock::now() + timeout;
     co_await FakeWorld::WaitUntil([&] { return !world_.hold_ready || TimerClock::now() > end; });
     if (world_.hold_ready) co_return base::Fail(base::ErrorCode::kDeadlineExceeded, "no answer");
+    const std::scoped_lock lock(world_.mutex);
+    if (world_.exit_after_ready) worker_->exit = world_.exit_after_ready;
     co_return base::Result<void>();
   }
 

@@ -135,25 +135,26 @@ void Fleet::Withdraw(const std::string& user_id, uint64_t ticket) {
                         {base::ErrorCode::kCancelled, "The call was cancelled while it waited.", {}, {}});
 }
 
-void Fleet::Reconfigure(FleetOptions changed) {
+void Fleet::Reconfigure(FleetOptions changed, std::function<void()> along) {
   State& state = *state_;
-  boost::asio::post(state.strand,
-                    [self = shared_from_this(), &state, changed = std::move(changed)]() mutable {
-                      const std::scoped_lock lock(state.mutex);
-                      FleetOptions& options = state.options;
-                      options.idle_timeout = changed.idle_timeout;
-                      options.session_timeout = changed.session_timeout;
-                      options.start_timeout = changed.start_timeout;
-                      options.queue_timeout = changed.queue_timeout;
-                      options.max_workers = changed.max_workers;
-                      options.warm_workers = changed.warm_workers;
-                      options.max_calls_per_user = changed.max_calls_per_user;
-                      options.limits = changed.limits;
-                      options.profiles = std::move(changed.profiles);
-                      options.sqlite_paths = std::move(changed.sqlite_paths);
-                      // The pool has become larger, or the cap.
-                      state.change.cancel();
-                    });
+  boost::asio::post(state.strand, [self = shared_from_this(), &state, changed = std::move(changed),
+                                   along = std::move(along)]() mutable {
+    const std::scoped_lock lock(state.mutex);
+    FleetOptions& options = state.options;
+    options.idle_timeout = changed.idle_timeout;
+    options.session_timeout = changed.session_timeout;
+    options.start_timeout = changed.start_timeout;
+    options.queue_timeout = changed.queue_timeout;
+    options.max_workers = changed.max_workers;
+    options.warm_workers = changed.warm_workers;
+    options.max_calls_per_user = changed.max_calls_per_user;
+    options.limits = changed.limits;
+    options.profiles = std::move(changed.profiles);
+    options.sqlite_paths = std::move(changed.sqlite_paths);
+    along();
+    // The pool has become larger, or the cap.
+    state.change.cancel();
+  });
 }
 
 FleetCounts Fleet::Counts() const {

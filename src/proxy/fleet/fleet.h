@@ -131,7 +131,8 @@ class Fleet : public std::enable_shared_from_this<Fleet> {
 
   // Takes these from `changed`, for what happens from now on: times, numbers, limits, profiles, SQLite paths.
   // What has been started keeps its limits; more workers than a smaller cap are not stopped for it.
-  void Reconfigure(FleetOptions changed);
+  // `along` runs at the same moment, for what workers are assigned.
+  void Reconfigure(FleetOptions changed, std::function<void()> along);
 
   FleetCounts Counts() const;
   // All there are, in no order.

@@ -50,8 +50,9 @@ struct Member final : Worker {
   std::shared_ptr<WorkerControl> control;
   std::vector<std::string> files;  // FileStamps of the databases it was launched with
   SpawnTimes times;
-  std::string profile;                // empty: the usual limits
-  WorkerLimits limits;                // as it was launched
+  std::string profile;  // empty: the usual limits
+  WorkerLimits limits;  // as it was launched
+  std::vector<std::string> sqlite_paths;
   base::Clock::Steady launched_at{};  // or adopted
 
   // Guarded by State::mutex.
@@ -110,7 +111,7 @@ struct Fleet::State {
                                                           base::Clock::Steady deadline);
   std::shared_ptr<Member> NewMember(std::string worker_id);
   std::string ProofFor(const std::string& worker_id, const std::string& user_id,
-                       const std::string& profile) const;
+                       const WorkerLimits& limits) const;
   const WorkerLimits& LimitsOf(const std::string& profile) const;
 
   // places.cc.
@@ -119,9 +120,12 @@ struct Fleet::State {
   std::optional<Place> TakePlace(const std::string& profile);
   // The same, whoever waits.
   std::optional<Place> FreePlace(const std::string& profile);
-  boost::asio::awaitable<base::Result<Place>> AwaitPlace(std::string user_id, std::string profile);
+  boost::asio::awaitable<base::Result<Place>> AwaitPlace(std::string user_id, std::string profile,
+                                                         bool in_front);
   boost::asio::awaitable<base::Result<Place>> SeekPlace(std::string user_id, std::string profile,
                                                         uint64_t seeker);
+  // With `mutex` held: stops, in the background, a worker that is in kDraining or has left the pool.
+  void FreeSlot(std::shared_ptr<Member> member, bool is_warm);
   // With `mutex` held: the one that has been unused for the longest, besides these.
   std::shared_ptr<Member> IdlestBesides(const std::set<std::shared_ptr<Member>>& others) const;
 
@@ -130,7 +134,9 @@ struct Fleet::State {
   boost::asio::awaitable<void> MakeWarm();
   boost::asio::awaitable<void> AttendWarm(std::shared_ptr<Member> member);
   // With the limits and files that one launched now would have.
-  bool IsAsConfigured(const Member& member) const;
+  bool IsAsConfigured(const Member& member, const std::vector<std::string>& stamps) const;
+  // With `mutex` held: one has left the pool unclaimed.
+  void NotePoolLoss(const Member& member);
   boost::asio::awaitable<bool> IsFitForClaim(std::shared_ptr<Member> member);
   // True for whoever has taken it out of the pool.
   bool LeavePool(const std::shared_ptr<Member>& member);
@@ -198,9 +204,12 @@ struct Fleet::State {
   size_t slots = 0;
   // Ready and nobody's, the oldest first.
   std::vector<std::shared_ptr<Member>> warm;
+  int pool_losses = 0;  // in a row that lasted only a short time
+  base::Clock::Steady pool_retry_at{};
   std::shared_ptr<Member> warming;  // launched for the pool and not ready yet
   // Who waits for a place, in the order of their coming.
   std::list<uint64_t> seekers;
+  size_t freeing = 0;  // workers that are being stopped for them
   uint64_t next_seeker = 1;
   Breaker launches;
   size_t waiter_count = 0;

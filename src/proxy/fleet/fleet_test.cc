@@ -226,6 +226,21 @@ TEST_F(FleetTest, AtTheCapWithoutAnUnusedWorkerTheErrorSaysWhenToRetry) {
   EXPECT_TRUE(Lease("third"));
 }
 
+TEST_F(FleetTest, EachWhoWaitsHasAWorkerStoppedForThem) {
+  options_.max_workers = 2;
+  options_.queue_timeout = milliseconds(0);
+  Make();
+  Lease("first");
+  Lease("second");
+  world_.hold_stops = true;
+  auto third = Ask("third");
+  auto fourth = Ask("fourth");
+  ASSERT_TRUE(Eventually([&] { return fleet_->Counts().active == 2 && fleet_->Counts().queued == 2; }));
+  world_.hold_stops = false;
+  EXPECT_TRUE(third.get());
+  EXPECT_TRUE(fourth.get());
+}
+
 TEST_F(FleetTest, AtTheCapUsersWaitInTheOrderOfTheirComing) {
   options_.max_workers = 1;
   options_.queue_timeout = seconds(20);

@@ -41,6 +41,8 @@ constexpr int kLongestReconnectMs = 1000;
 constexpr int kConnectAttemptMs = 1000;
 constexpr int kKeepAliveMs = 10'000;
 constexpr int kKeepAliveTimeoutMs = 5'000;
+constexpr char kControlBounds[] =
+    R"({"methodConfig":[{"name":[{"service":"pondpilot.control.v1.Worker"}],"maxResponseMessageBytes":262144}]})";
 constexpr uint64_t kLeaseMs = 60'000;
 constexpr milliseconds kRetryPause(50);
 
@@ -276,6 +278,8 @@ class GrpcWorkerControl final : public WorkerControl {
     arguments.SetInt(GRPC_ARG_ENABLE_CHANNELZ, 0);
     arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
     arguments.SetInt(GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0);
+    // What a worker says of itself is short, whoever speaks for it.
+    arguments.SetServiceConfigJSON(kControlBounds);
     arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, kFirstReconnectMs);
     arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectAttemptMs);
     arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kLongestReconnectMs);

@@ -145,6 +145,10 @@ asio::awaitable<bool> Fleet::State::Refresh(std::shared_ptr<Member> member, mill
   member->last.kept_objects = activity->kept_objects;
   if (!member->user_id.empty()) attachments = activity->attachments;
   member->activity = std::move(*activity);
+  // Of no more use, and as long as the worker likes.
+  member->activity.attachments.clear();
+  member->activity.user_id.clear();
+  member->activity.assignment.clear();
   co_return true;
 }
 

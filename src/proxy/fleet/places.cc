@@ -1,5 +1,7 @@
 // Who gets the place of one more worker, and what gives way for it at the cap.
 #include <algorithm>
+#include <boost/asio/post.hpp>
+#include <iterator>
 #include <utility>
 
 #include "proxy/fleet/fleet_state.h"
@@ -37,12 +39,13 @@ std::optional<Place> Fleet::State::FreePlace(const std::string& profile) {
   return Place{};
 }
 
-asio::awaitable<base::Result<Place>> Fleet::State::AwaitPlace(std::string user_id, std::string profile) {
+asio::awaitable<base::Result<Place>> Fleet::State::AwaitPlace(std::string user_id, std::string profile,
+                                                              bool in_front) {
   uint64_t seeker = 0;
   {
     const std::scoped_lock lock(mutex);
     seeker = next_seeker++;
-    seekers.push_back(seeker);
+    seekers.insert(in_front ? seekers.begin() : seekers.end(), seeker);
   }
   auto place = co_await SeekPlace(std::move(user_id), std::move(profile), seeker);
   {
@@ -53,6 +56,8 @@ asio::awaitable<base::Result<Place>> Fleet::State::AwaitPlace(std::string user_i
   co_return place;
 }
 
+// Places come free for the first in line, whoever has seen to it: each in the line may free one, so that one
+// that is slow to stop keeps nobody else from what is there.
 asio::awaitable<base::Result<Place>> Fleet::State::SeekPlace(std::string user_id, std::string profile,
                                                              uint64_t seeker) {
   const auto give_up = clock.Now() + options.queue_timeout;
@@ -60,8 +65,7 @@ asio::awaitable<base::Result<Place>> Fleet::State::SeekPlace(std::string user_id
   std::set<std::shared_ptr<Member>> busy;
   while (true) {
     std::shared_ptr<Member> idlest;
-    std::shared_ptr<Member> unfit;
-    bool draining = false;
+    bool freed_soon = false;
     {
       const std::scoped_lock lock(mutex);
       if (shutting_down) co_return base::Fail(base::ErrorCode::kUnavailable, kShuttingDown);
@@ -71,22 +75,24 @@ asio::awaitable<base::Result<Place>> Fleet::State::SeekPlace(std::string user_id
         if (users[user_id].failures == 0 && users[user_id].early_deaths == 0) users.erase(user_id);
         co_return base::Fail(base::ErrorCode::kCancelled, "Nobody waits for this worker any more.");
       }
-      if (seekers.front() == seeker) {
+      const auto before =
+          static_cast<size_t>(std::distance(seekers.begin(), std::ranges::find(seekers, seeker)));
+      if (before == 0) {
         auto place = FreePlace(profile);
         if (place) co_return std::move(*place);
-        if (!warm.empty()) {
-          // Nobody's, and of no use here: it makes room.
-          unfit = warm.front();
-          warm.erase(warm.begin());
-        }
-        idlest = IdlestBesides(busy);
-        draining =
-            std::ranges::any_of(users, [](const auto& u) { return u.second.phase == Phase::kDraining; });
       }
-    }
-    if (unfit) {
-      co_await Discard(unfit, StopReason::kEvicted);
-      continue;
+      if (freeing <= before) {
+        if (before == 0 && !warm.empty()) {
+          // Nobody's, and of no use here: it makes room.
+          FreeSlot(warm.front(), true);
+          warm.erase(warm.begin());
+        } else {
+          idlest = IdlestBesides(busy);
+        }
+      }
+      freed_soon = freeing > 0 || std::ranges::any_of(users, [](const auto& u) {
+                     return u.second.phase == Phase::kDraining;
+                   });
     }
     if (idlest) {
       busy.insert(idlest);
@@ -100,13 +106,14 @@ asio::awaitable<base::Result<Place>> Fleet::State::SeekPlace(std::string user_id
                (snapshot.kept_objects == 0 || clock.Now() >= snapshot.last_lease_end + options.idle_timeout);
       }
       if (idle && BeginDrain(idlest, StopReason::kEvicted, true)) {
-        co_await Drain(idlest, StopReason::kEvicted);
+        const std::scoped_lock lock(mutex);
+        FreeSlot(idlest, false);
       }
       continue;
     }
     // A place that is being freed is waited for: stopping takes no longer than its grace.
     const auto now = clock.Now();
-    if (now >= give_up && !(draining && now < give_up + options.stop_grace)) {
+    if (now >= give_up && !(freed_soon && now < give_up + options.stop_grace)) {
       co_return std::unexpected(base::Error{base::ErrorCode::kResourceExhausted,
                                             "All " + std::to_string(options.max_workers) +
                                                 " database workers are busy. Try again in 5 seconds.",
@@ -117,6 +124,21 @@ asio::awaitable<base::Result<Place>> Fleet::State::SeekPlace(std::string user_id
     co_await AwaitChange(left.count() > 0 ? std::min(left, kLookAgain) : kLookAgain);
     busy.clear();
   }
+}
+
+void Fleet::State::FreeSlot(std::shared_ptr<Member> member, bool is_warm) {
+  ++freeing;
+  asio::post(strand, [this, self = fleet.shared_from_this(), member = std::move(member), is_warm] {
+    Spawn([this, member, is_warm]() -> asio::awaitable<void> {
+      if (is_warm) {
+        co_await Discard(member, StopReason::kEvicted);
+      } else {
+        co_await Drain(member, StopReason::kEvicted);
+      }
+      const std::scoped_lock lock(mutex);
+      --freeing;
+    });
+  });
 }
 
 std::shared_ptr<Member> Fleet::State::IdlestBesides(const std::set<std::shared_ptr<Member>>& others) const {

@@ -43,9 +43,13 @@ asio::awaitable<void> Fleet::State::Start(std::string user_id, std::optional<Pla
     const std::scoped_lock lock(mutex);
     profile = users[user_id].profile;
   }
+  bool in_front = false;
+  auto started = asked;
+  auto deadline = asked;
+  base::Result<std::shared_ptr<Member>> member = nullptr;
   while (true) {
     if (!place) {
-      auto awaited = co_await AwaitPlace(user_id, profile);
+      auto awaited = co_await AwaitPlace(user_id, profile, in_front);
       if (!awaited && awaited.error().code == base::ErrorCode::kCancelled) co_return;  // nobody wants it
       if (!awaited) {
         FailStart(user_id, std::move(awaited.error()), false);
@@ -53,23 +57,30 @@ asio::awaitable<void> Fleet::State::Start(std::string user_id, std::optional<Pla
       }
       place = std::move(*awaited);
     }
-    if (!place->warm) break;
-    {
-      const std::scoped_lock lock(mutex);
-      users[user_id].member = place->warm;
+    started = clock.Now();
+    deadline = started + options.start_timeout;
+    bool fit = true;
+    if (place->warm) {
+      member = place->warm;
+      {
+        const std::scoped_lock lock(mutex);
+        users[user_id].member = place->warm;
+      }
+      fit = co_await IsFitForClaim(place->warm);
+    } else {
+      member = co_await LaunchWorker(user_id, profile, deadline);
     }
-    const bool fit = co_await IsFitForClaim(place->warm);
-    if (fit) break;
-    co_await Discard(place->warm, StopReason::kUnhealthy);
-    place.reset();
+    // The configuration may have been read again meanwhile.
+    if (member)
+      fit = fit && (*member)->sqlite_paths == options.sqlite_paths && (*member)->limits == LimitsOf(profile);
+    if (!member || fit) break;
+    Spawn([this, unfit = *member] { return Discard(unfit, StopReason::kUnhealthy); });
+    // Who has had a place does not queue for it again.
+    in_front = true;
     const std::scoped_lock lock(mutex);
     users[user_id].member.reset();
-    place = TakePlace(profile);
+    place = FreePlace(profile);
   }
-  const auto started = clock.Now();
-  const auto deadline = started + options.start_timeout;
-  base::Result<std::shared_ptr<Member>> member = place->warm;
-  if (!place->warm) member = co_await LaunchWorker(user_id, profile, deadline);
   base::Result<void> assigned;
   if (member) {
     assigned = co_await AssignWorker(*member, user_id, deadline);
@@ -134,8 +145,7 @@ const WorkerLimits& Fleet::State::LimitsOf(const std::string& profile) const {
 }
 
 std::string Fleet::State::ProofFor(const std::string& worker_id, const std::string& user_id,
-                                   const std::string& profile) const {
-  const WorkerLimits& limits = LimitsOf(profile);
+                                   const WorkerLimits& limits) const {
   const base::Secret terms(std::to_string(limits.memory_bytes) + " " + std::to_string(limits.cpu_cores) +
                            " " + controls.Terms().Reveal());
   return AssignmentProof(options.assignment_key, worker_id, user_id, terms);
@@ -148,6 +158,7 @@ asio::awaitable<base::Result<std::shared_ptr<Member>>> Fleet::State::LaunchWorke
   member->launched_at = clock.Now();
   const WorkerLimits limits = LimitsOf(profile);
   member->limits = limits;
+  member->sqlite_paths = options.sqlite_paths;
   member->profile = std::move(profile);
   base::Result<launch::LaunchedWorker> launched =
       base::Fail(base::ErrorCode::kInternal, "The launch failed.");
@@ -167,7 +178,8 @@ asio::awaitable<base::Result<std::shared_ptr<Member>>> Fleet::State::LaunchWorke
     const std::scoped_lock lock(mutex);
     stop_asked = shutting_down;
     if (!launched) {
-      if (!stop_asked) launches.Failed(clock.Now());
+      // What a profile asks for may be beyond this machine: its users' own back-off sees to that.
+      if (!stop_asked && member->profile.empty()) launches.Failed(clock.Now());
       co_return std::unexpected(std::move(launched.error()));
     }
     member->handle = launched->handle;
@@ -202,7 +214,7 @@ asio::awaitable<base::Result<std::shared_ptr<Member>>> Fleet::State::LaunchWorke
       member->times.ready = Since(running, clock);
       co_return member;
     }
-    if (!shutting_down) launches.Failed(clock.Now());
+    if (!shutting_down && member->profile.empty()) launches.Failed(clock.Now());
   }
   member->unwatch.emit(asio::cancellation_type::terminal);
   co_await Remove(member->handle, milliseconds(0));
@@ -222,7 +234,7 @@ asio::awaitable<base::Result<void>> Fleet::State::AssignWorker(std::shared_ptr<M
     const std::scoped_lock lock(mutex);
     member->user_id = user_id;
   }
-  Assignment assignment{user_id, ProofFor(member->worker_id, user_id, member->profile)};
+  Assignment assignment{user_id, ProofFor(member->worker_id, user_id, member->limits)};
   auto first = co_await (member->control->Assign(std::move(assignment), left) || member->interrupt.Wait());
   const std::scoped_lock lock(mutex);
   if (first.index() == 1) {

@@ -153,7 +153,11 @@ base::Result<void> Fleet::State::BeginStart(const std::string& user_id, User& us
     return std::unexpected(
         StartFailed("the last start failed; the next is tried in " + InSeconds(wait), wait));
   }
-  if (const milliseconds pause = launches.Pause(clock.Now()); pause.count() > 0) {
+  // A claim needs no launch.
+  const bool claimable =
+      seekers.empty() && user.profile.empty() &&
+      std::ranges::any_of(warm, [](const auto& member) { return member->failed_beats == 0; });
+  if (const milliseconds pause = launches.Pause(clock.Now()); pause.count() > 0 && !claimable) {
     return std::unexpected(
         StartFailed("the last launches failed, whosever; the next is tried in " + InSeconds(pause), pause));
   }

@@ -20,6 +20,8 @@ using telemetry::Level;
 constexpr milliseconds kClaimTimeout = seconds(1);
 constexpr milliseconds kStatusTimeout = seconds(2);
 constexpr milliseconds kLongestRest = seconds(60);
+// The pool is not made anew without a pause when its workers last no longer than this.
+constexpr milliseconds kShortLife = seconds(10);
 
 }  // namespace
 
@@ -28,15 +30,20 @@ asio::awaitable<void> Fleet::State::TendPool() {
     milliseconds rest = kLongestRest;
     bool make = false;
     std::shared_ptr<Member> superfluous;
+    // Not with the mutex: the disk may take its time.
+    const auto stamps = FileStamps(options.sqlite_paths);
     {
       const std::scoped_lock lock(mutex);
       if (shutting_down) co_return;
-      const milliseconds pause = launches.Pause(clock.Now());
+      const auto now = clock.Now();
+      const milliseconds pause =
+          std::max(launches.Pause(now), std::chrono::ceil<milliseconds>(pool_retry_at - now));
       const auto outdated =
-          std::ranges::find_if(warm, [this](const auto& member) { return !IsAsConfigured(*member); });
+          std::ranges::find_if(warm, [&](const auto& member) { return !IsAsConfigured(*member, stamps); });
       if (outdated != warm.end() || warm.size() > options.warm_workers) {
         const auto which = outdated != warm.end() ? outdated : warm.begin();
         superfluous = *which;
+        NotePoolLoss(*superfluous);
         warm.erase(which);
       } else if (pause.count() > 0) {
         rest = pause;
@@ -55,8 +62,14 @@ asio::awaitable<void> Fleet::State::TendPool() {
   }
 }
 
-bool Fleet::State::IsAsConfigured(const Member& member) const {
-  return member.limits == options.limits && member.files == FileStamps(options.sqlite_paths);
+bool Fleet::State::IsAsConfigured(const Member& member, const std::vector<std::string>& stamps) const {
+  return member.limits == options.limits && member.files == stamps;
+}
+
+void Fleet::State::NotePoolLoss(const Member& member) {
+  const auto now = clock.Now();
+  pool_losses = now < member.launched_at + kShortLife ? pool_losses + 1 : 0;
+  pool_retry_at = now + (pool_losses > 0 ? BackOff(pool_losses) : milliseconds(0));
 }
 
 asio::awaitable<void> Fleet::State::MakeWarm() {
@@ -96,13 +109,14 @@ asio::awaitable<void> Fleet::State::AttendWarm(std::shared_ptr<Member> member) {
       if (!std::ranges::contains(warm, member)) co_return;
     }
     const bool healthy = co_await Refresh(member, kStatusTimeout);
+    const auto stamps = FileStamps(options.sqlite_paths);
     StopReason reason = StopReason::kUnhealthy;
     {
       const std::scoped_lock lock(mutex);
       // Claimed meanwhile: its user's heartbeats have begun.
       if (!std::ranges::contains(warm, member)) co_return;
       member->failed_beats = healthy ? 0 : member->failed_beats + 1;
-      if (!IsAsConfigured(*member)) {
+      if (!IsAsConfigured(*member, stamps)) {
         reason = StopReason::kOutdated;
       } else if (member->failed_beats < kFailedBeats) {
         continue;
@@ -115,15 +129,23 @@ asio::awaitable<void> Fleet::State::AttendWarm(std::shared_ptr<Member> member) {
 
 asio::awaitable<bool> Fleet::State::IsFitForClaim(std::shared_ptr<Member> member) {
   member->beat.cancel();
-  if (!IsAsConfigured(*member)) co_return false;
   const bool answers = co_await Refresh(member, kClaimTimeout);
+  const bool as_configured = IsAsConfigured(*member, FileStamps(options.sqlite_paths));
   const std::scoped_lock lock(mutex);
-  co_return answers && !member->exit;
+  const bool fit = answers && as_configured && !member->exit;
+  if (fit) {
+    pool_losses = 0;
+  } else {
+    NotePoolLoss(*member);
+  }
+  co_return fit;
 }
 
 bool Fleet::State::LeavePool(const std::shared_ptr<Member>& member) {
   const std::scoped_lock lock(mutex);
-  return std::erase(warm, member) > 0;
+  if (std::erase(warm, member) == 0) return false;
+  NotePoolLoss(*member);
+  return true;
 }
 
 asio::awaitable<void> Fleet::State::Discard(std::shared_ptr<Member> member, StopReason reason) {

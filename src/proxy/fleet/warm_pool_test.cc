@@ -172,12 +172,12 @@ TEST_F(WarmPoolTest, AnotherConfigurationMakesThePoolAnew) {
   const std::string first = Unclaimed();
   FleetOptions changed = options_;
   changed.warm_workers = 3;
-  fleet_->Reconfigure(changed);
+  fleet_->Reconfigure(changed, [] {});
   ASSERT_TRUE(Warm(3));
   EXPECT_FALSE(world_.Find(first)->removed);
   changed.warm_workers = 1;
   changed.limits.memory_bytes = 1 << 30;
-  fleet_->Reconfigure(changed);
+  fleet_->Reconfigure(changed, [] {});
   ASSERT_TRUE(Eventually([&] { return world_.Find(first)->removed && fleet_->Counts().warm == 1; }));
   EXPECT_EQ(world_.Find(Unclaimed())->spec.memory_limit_bytes, 1u << 30);
 }
@@ -196,6 +196,17 @@ TEST_F(WarmPoolTest, AProfileGetsAWorkerOfItsOwnEvenAtTheCap) {
   ASSERT_FALSE(unknown);
   EXPECT_EQ(unknown.error().code, ErrorCode::kPermissionDenied);
   EXPECT_TRUE(Ask("alice").get()) << "the worker there is serves whatever the token asks for";
+}
+
+TEST_F(WarmPoolTest, WorkersThatDieAtOnceAreNotMadeInALoop) {
+  world_.exit_after_ready = launch::WorkerExit{1, false};
+  Make();
+  ASSERT_TRUE(Eventually([&] { return world_.launches >= 2; }));
+  const auto begun = std::chrono::steady_clock::now();
+  ASSERT_TRUE(Eventually([&] { return world_.launches >= 3; }));
+  // Two seconds after the second loss, a little less as seen from here.
+  EXPECT_GT(std::chrono::steady_clock::now() - begun, milliseconds(500));
+  world_.exit_after_ready.reset();
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -21,8 +22,9 @@ struct RelayServices {
   std::function<base::Result<void>(const auth::Principal&)> admit;
   std::shared_ptr<fleet::Fleet> fleet;
   const base::Clock* clock = nullptr;
-  // How long a call may wait for its worker when the client has set no deadline.
-  std::chrono::milliseconds worker_wait{std::chrono::seconds(60)};
+  // The longest that a call waits for its worker; may change while the server runs.
+  std::shared_ptr<const std::atomic<std::chrono::milliseconds>> worker_wait =
+      std::make_shared<std::atomic<std::chrono::milliseconds>>(std::chrono::seconds(60));
   // How long a client that uploads may say nothing while we wait for its next message: its worker, a
   // connection there and a transaction wait with us. As long as a transaction may be left alone.
   std::chrono::milliseconds upload_silence{std::chrono::minutes(10)};

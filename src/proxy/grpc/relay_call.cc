@@ -147,8 +147,8 @@ void RelayCall::OnFirstMessageDeadline(bool) {
 void RelayCall::AcquireWorker() {
   if (client_gone_) return Finish(::grpc::Status::CANCELLED);
   const auto wall_now = std::chrono::system_clock::now();
-  const auto left =
-      std::min<std::chrono::nanoseconds>(server_context_.deadline() - wall_now, services_.worker_wait);
+  const auto left = std::min<std::chrono::nanoseconds>(server_context_.deadline() - wall_now,
+                                                       services_.worker_wait->load());
   handover_ = std::make_shared<Handover>();
   ++pending_;  // the fleet's callback, which fires worker_alarm_ unless it came while we were still asking
   wait_ticket_ = services_.fleet->Acquire(

@@ -154,7 +154,7 @@ void ControlService::Fill(proto::StatusResponse* response) const {
   response->set_sessions(sessions.sessions);
   response->set_idle_ms(static_cast<uint64_t>(activity.idle.count()));
   response->set_kept_objects(sessions.with_state + static_cast<uint32_t>(runner_.prepared().Count()));
-  response->set_healthy(engine_.healthy());
+  response->set_healthy(engine_.healthy() && !runner_.draining());
   const ProcessUsage usage = ReadProcessUsage();
   response->set_resident_bytes(usage.resident_bytes);
   response->set_peak_resident_bytes(usage.peak_resident_bytes);

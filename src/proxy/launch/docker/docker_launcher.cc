@@ -288,6 +288,7 @@ asio::awaitable<base::Result<EngineReply>> DockerLauncher::Create(const WorkerSp
                                                                   std::shared_ptr<WorkerSocket>& socket) {
   const std::string path = "/containers/create?name=" + name;
   auto mounts = MountsFor(spec.sqlite_paths, self_, facts_);
+  std::optional<base::Error> refused;
   if (sockets_ && sockets_->usable()) {
     auto folder = sockets_->Make(spec.worker_id);
     if (folder) {
@@ -299,8 +300,7 @@ asio::awaitable<base::Result<EngineReply>> DockerLauncher::Create(const WorkerSp
         socket = std::move(folder->socket);
         co_return created;
       }
-      // An engine in a virtual machine, say, that takes the folder for one of another machine.
-      sockets_->GiveUp(EngineError("mount the sockets' folder", *created));
+      refused = EngineError("mount the sockets' folder", *created);
     } else {
       // The network will do for this one.
       telemetry::Log(telemetry::Level::kWarn, "A worker is reached over the network, not over a socket",
@@ -308,7 +308,10 @@ asio::awaitable<base::Result<EngineReply>> DockerLauncher::Create(const WorkerSp
     }
   }
   auto body = ContainerSpec(spec, options_.image, network_, instance_, mounts, false);
-  co_return co_await engine_.Post(path, std::move(body), kSlow);
+  auto created = co_await engine_.Post(path, std::move(body), kSlow);
+  // It was the folder, then: an engine in a virtual machine, say, that takes it for one of another machine.
+  if (refused && created && created->status == 201) sockets_->GiveUp(*refused);
+  co_return created;
 }
 
 asio::awaitable<base::Result<void>> DockerLauncher::Stop(std::string handle, milliseconds grace) {

@@ -87,5 +87,20 @@ TEST_F(SocketTest, AFolderThatCannotBeMadeCostsOneWorkerItsSocket) {
   EXPECT_FALSE(again->socket);
 }
 
+TEST_F(SocketTest, AContainerThatIsRefusedForAnotherReasonCostsNobodyTheSockets) {
+  engine_.On("POST /v1.41/containers/create?name=pondpilot-worker-" + kWorkerId,
+             {{400, R"({"message":"range of CPUs is from 0.01 to 2.00"})"},
+              {400, R"({"message":"range of CPUs is from 0.01 to 2.00"})"},
+              {201, R"({"Id":")" + kHandle + "\"}"}});
+  engine_.On("DELETE /v1.41/containers/pondpilot-worker-" + kWorkerId + "?force=true&v=true", {{404, "{}"}});
+  auto launcher = Prepared();
+  const auto refused = Await(launcher.Launch(Spec()));
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("range of CPUs"));
+  const auto next = Await(launcher.Launch(Spec()));
+  ASSERT_TRUE(next) << next.error().message;
+  EXPECT_TRUE(next->socket);
+}
+
 }  // namespace
 }  // namespace pondpilot::proxy::launch::docker
