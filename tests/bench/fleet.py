@@ -114,7 +114,7 @@ def main() -> None:
     asked = parser.parse_args()
     engine = Engine()
     try:
-        network = engine.network("bench")
+        network = engine.network("bench", lasting=True)
         out = ["# Benchmarks of the fleet", "", "What `./dev bench fleet` printed.", "", *machine(), "",
                "### First query of a new user, from opening a connection to the last row", "",
                "| Where the worker comes from | p50 ms | slowest ms |", "|---|--:|--:|"]

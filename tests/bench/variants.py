@@ -66,7 +66,7 @@ class Setup:
 
     def __init__(self) -> None:
         self.engine = Engine()
-        self.network = self.engine.network("bench")
+        self.network = self.engine.network("bench", lasting=True)
         config = base_config(self.engine, self.network, memory_limit=f"{WORKER_MEMORY_MB}m", cpu_limit=WORKER_CPUS)
         self.proxy = Proxy(self.engine, ProxyOptions(self.network, config, memory="1g")).wait_ready()
         self.proxy_address = f"{self._address(self.proxy.container)}:8081"

@@ -37,7 +37,7 @@ def free_port() -> int:
 
 
 def build_site(engine: Engine) -> Site:
-    network = engine.network("chaos")
+    network = engine.network("chaos", lasting=True)
     pg = start_postgres(engine, network, durable=True)
     my = start_mariadb(engine, network, durable=True)
     pg.run("CREATE TABLE big AS SELECT i AS id, repeat('x', 50) AS s FROM generate_series(1, 100000) i")

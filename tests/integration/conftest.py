@@ -24,7 +24,7 @@ def engine() -> Iterator[Engine]:
 
 @pytest.fixture(scope="session")
 def network(engine: Engine) -> str:
-    return engine.network("shared")
+    return engine.network("shared", lasting=True)
 
 
 POSTGRES_DATA = """

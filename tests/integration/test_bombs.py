@@ -50,7 +50,7 @@ SPILLING = {
 @pytest.fixture(scope="module")
 def small(engine: Engine) -> Iterator[Proxy]:
     """Workers of 512 MB, the least that the documentation recommends."""
-    network = engine.network("bombs")
+    network = engine.network("bombs", lasting=True)
     started: list[Proxy] = []
     config = base_config(engine, network, memory_limit="512m", idle_timeout="10m")
     proxy = starter(engine, started)(network, config)

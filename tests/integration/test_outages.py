@@ -41,7 +41,7 @@ OTHER = {"pg": "my", "my": "pg"}
 
 @pytest.fixture(scope="module")
 def site(engine: Engine) -> Iterator[Site]:
-    network = engine.network("outages")
+    network = engine.network("outages", lasting=True)
     pg = start_postgres(engine, network, durable=True)
     my = start_mariadb(engine, network, durable=True)
     pg.run("CREATE TABLE t AS SELECT 7 AS a;"

@@ -48,7 +48,7 @@ def test_the_launcher_against_the_real_engine(engine):
 
 
 def test_the_engine_against_real_servers(engine):
-    network = engine.network("programs")
+    network = engine.network("programs", lasting=True)
     postgres = start_postgres(engine, network)
     mariadb = start_mariadb(engine, network)
     mariadb.run(f"CREATE USER builder@'%' IDENTIFIED BY '{PASSWORD}'; GRANT ALL ON shop.* TO builder@'%';")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LABEL = "pondpilot.test-run"
+BRIEF_LABEL = f"{LABEL}.brief"
 SOCKET = "/var/run/docker.sock"
 
 
@@ -56,9 +57,13 @@ class Engine:
         folder.mkdir()
         return folder
 
-    def network(self, kind: str = "net") -> str:
+    def network(self, kind: str, lasting: bool = False) -> str:
+        """A network of this run's. The engine has addresses for some thirty: those that only one test needs are removed
+        when others are made after it, `lasting` ones at the end."""
+        docker("network", "prune", "-f", "--filter", f"label={BRIEF_LABEL}={self.run_id}", "--filter", "until=30s")
         name = self.name(kind)
-        docker("network", "create", "--label", f"{LABEL}={self.run_id}", name)
+        labels = [f"{LABEL}={self.run_id}"] + ([] if lasting else [f"{BRIEF_LABEL}={self.run_id}"])
+        docker("network", "create", *(word for label in labels for word in ("--label", label)), name)
         return name
 
     def start(self, kind: str, image: str, *arguments: str, options: tuple[str, ...] = (), memory: str = "512m",
