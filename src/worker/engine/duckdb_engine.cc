@@ -62,7 +62,11 @@ Result<void> LimitProcessMemory(const Limits& limits) {
   (void)limits;
 #else
   const MemoryPlan plan = PlanMemory(limits);
-  const rlimit limit{plan.data_bytes, plan.data_bytes};
+  // Whoever has started this process may have set less, which it can't raise.
+  rlimit given{RLIM_INFINITY, RLIM_INFINITY};
+  (void)::getrlimit(RLIMIT_DATA, &given);
+  const rlim_t most = std::min<rlim_t>(plan.data_bytes, given.rlim_max);
+  const rlimit limit{most, most};
   if (::setrlimit(RLIMIT_DATA, &limit) != 0) {
     return Fail(ErrorCode::kInternal, "The limit on the data segment could not be set.");
   }
