@@ -113,7 +113,9 @@ def test_a_worker_that_hangs_is_replaced(start_proxy, engine, sub, transport):
     error = str(running.error(60))
     print(f"{transport}: a hung worker is given up after {running.ended - started:.1f} s")
     assert running.ended - started < 30
-    assert "stopped answering" in error and "again" in error, error
+    # Over TCP the connection's own keep-alive comes first, and does not know why.
+    said = {"unix": "stopped answering", "tcp": "broke before its answer was complete"}[transport]
+    assert said in error and "again" in error, error
     assert user.value("SELECT 42") == 42
     eventually(lambda: command("docker", "inspect", worker, check=False).returncode != 0, "the hung one is removed", 20)
 
