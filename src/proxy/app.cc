@@ -11,7 +11,6 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/use_future.hpp>
-#include <future>
 #include <iostream>
 #include <memory>
 #include <thread>
@@ -43,6 +42,9 @@ using telemetry::Level;
 using telemetry::Log;
 
 constexpr std::chrono::seconds kDrainGrace(5);
+// So long after the last call the client may still ask for the result that it announced.
+constexpr std::chrono::milliseconds kQuiet(500);
+constexpr std::chrono::milliseconds kLastWords(200);
 constexpr std::chrono::seconds kHttpGrace(2);
 
 // A demo user gets a tenth of what a user gets.
@@ -156,6 +158,12 @@ std::chrono::milliseconds WorkerWait(const config::Config& config) {
   return config.containers.queue_timeout + config.containers.start_timeout;
 }
 
+size_t OpenCalls(const fleet::Fleet& fleet) {
+  size_t calls = 0;
+  for (const fleet::WorkerView& worker : fleet.Workers()) calls += worker.calls;
+  return calls;
+}
+
 // Before workers of an earlier run are touched: it may still be running.
 base::Result<void> CheckFree(const std::string& host, uint16_t port) {
   asio::io_context context;
@@ -254,6 +262,8 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
   services.clock = &clock;
   const auto worker_wait = std::make_shared<std::atomic<std::chrono::milliseconds>>(WorkerWait(config));
   services.worker_wait = worker_wait;
+  const auto draining = std::make_shared<std::atomic<bool>>(false);
+  services.draining = draining;
   auto flight = grpc::FlightServer::Start(config.server.host, config.server.grpc_port, std::move(services));
   if (!flight) {
     background.Await(fleet->Shutdown());
@@ -295,17 +305,22 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
   while (sigwait(&signals, &received) == 0 && received == SIGHUP) reload();
   Log(Level::kInfo, "Shutting down", {{"signal", received}});
   health.StartDraining();
-  auto calls_ended = std::async(std::launch::async, [&] { (*flight)->Shutdown(grace.load()); });
-  // A further signal means at once: with their workers gone the calls end.
+  draining->store(true);
+  // Calls that are open go on, and a result that one of them has announced may still be fetched. A further
+  // signal means at once.
+  const auto begun = clock.Now();
+  auto last_call = begun;
   const timespec pause{0, 50'000'000};
-  while (calls_ended.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+  while (clock.Now() < begun + grace.load() && clock.Now() < last_call + kQuiet) {
     const int further = sigtimedwait(&signals, nullptr, &pause);
-    if (further != SIGTERM && further != SIGINT) continue;
-    Log(Level::kInfo, "Shutting down at once", {{"signal", further}});
-    break;
+    if (further == SIGTERM || further == SIGINT) {
+      Log(Level::kInfo, "Shutting down at once", {{"signal", further}});
+      break;
+    }
+    if (OpenCalls(*fleet) > 0) last_call = clock.Now();
   }
+  (*flight)->Shutdown(kLastWords);
   background.Await(fleet->Shutdown());
-  calls_ended.wait();
   flight->reset();
   background.Await((*web)->Stop(kHttpGrace));
   Log(Level::kInfo, "Stopped");

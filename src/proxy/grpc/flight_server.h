@@ -22,6 +22,8 @@ struct RelayServices {
   std::function<base::Result<void>(const auth::Principal&)> admit;
   std::shared_ptr<fleet::Fleet> fleet;
   const base::Clock* clock = nullptr;
+  // While it is true no new work is taken (kUnavailable); results of what has run may still be fetched.
+  std::shared_ptr<const std::atomic<bool>> draining = std::make_shared<std::atomic<bool>>(false);
   // The longest that a call waits for its worker; may change while the server runs.
   std::shared_ptr<const std::atomic<std::chrono::milliseconds>> worker_wait =
       std::make_shared<std::atomic<std::chrono::milliseconds>>(std::chrono::seconds(60));

@@ -90,6 +90,10 @@ void RelayCall::Authenticate() {
                : services_.verifier->VerifyAuthorization(header);
   if (!principal) return FinishError(principal.error());
   principal_ = std::move(*principal);
+  if (method_->counted && services_.draining->load()) {
+    return FinishError(
+        {ErrorCode::kUnavailable, "The proxy is shutting down. Try again in a moment.", "", {}});
+  }
   if (method_->counted) {
     if (const base::Result<void> admitted = services_.admit(principal_); !admitted) {
       if (admitted.error().retry_after) {
