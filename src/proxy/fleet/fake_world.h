@@ -114,6 +114,7 @@ class FakeWorld : public launch::Launcher, public WorkerControlFactory {
   std::atomic<bool> hold_launches = false;
   std::atomic<bool> hold_stops = false;
   std::atomic<bool> hold_ready = false;
+  std::atomic<bool> hold_statuses = false;
   std::atomic<bool> hold_assigns = false;
   std::atomic<bool> fail_launches = false;
   std::atomic<bool> hide_exits = false;
@@ -156,6 +157,7 @@ class FakeControl final : public WorkerControl {
   }
 
   boost::asio::awaitable<base::Result<WorkerActivity>> Status(std::chrono::milliseconds) override {
+    co_await FakeWorld::WaitUntil([&] { return !world_.hold_statuses.load(); });
     const std::scoped_lock lock(world_.mutex);
     if (worker_->exit || worker_->silent)
       co_return base::Fail(base::ErrorCode::kUnavailable, "connection refused");

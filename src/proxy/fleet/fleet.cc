@@ -94,7 +94,9 @@ uint64_t Fleet::Acquire(const std::string& user_id, const std::string& profile, 
               "again.",
           {},
           std::chrono::seconds(1)};
-    } else if (known != state.users.end() && known->second.phase == Phase::kReady && !state.shutting_down) {
+    } else if (known != state.users.end() && known->second.phase == Phase::kReady &&
+               !known->second.member->trouble_check_runs && !state.shutting_down) {
+      // While it is looked at, callers wait: who has just lost a call to it shall not lose the next one too.
       ready = known->second.member;
       ++ready->leases;
     } else if (state.shutting_down) {

@@ -58,6 +58,7 @@ class FleetTest : public ::testing::Test {
   }
 
   ~FleetTest() override {
+    world_.hold_statuses = false;
     world_.hold_launches = world_.hold_ready = world_.hold_assigns = world_.hold_stops = world_.hide_exits =
         false;
     if (fleet_) {

@@ -172,6 +172,8 @@ struct Fleet::State {
   // Absent → Starting, or why not; with `mutex` held.
   base::Result<void> BeginStart(const std::string& user_id, User& user);
   void FinishStart(const std::string& user_id, std::shared_ptr<Member> member);
+  // Gives the ready worker to all who wait for it.
+  void GrantWaiters(const std::string& user_id, const std::shared_ptr<Member>& member);
   void FailStart(const std::string& user_id, base::Error reason, bool back_off);
   // With `mutex` held.
   WorkerView View(const Member& member, WorkerState state) const;

@@ -158,6 +158,7 @@ asio::awaitable<void> Fleet::State::CheckTrouble(std::shared_ptr<Member> member)
     const std::scoped_lock lock(mutex);
     member->trouble_check_runs = false;
   }
+  if (alive) GrantWaiters(member->user_id, member);
   if (alive || !BeginDrain(member, StopReason::kReplaced, false)) co_return;
   // Most often it has died, and the launcher will say how in a moment: the users want to know.
   co_await member->interrupt.WaitFor(kExitNews);

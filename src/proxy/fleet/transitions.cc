@@ -172,13 +172,23 @@ base::Result<void> Fleet::State::BeginStart(const std::string& user_id, User& us
 }
 
 void Fleet::State::FinishStart(const std::string& user_id, std::shared_ptr<Member> member) {
-  std::list<Waiter> waiters;
   {
     const std::scoped_lock lock(mutex);
     User& user = users[user_id];
     user.phase = Phase::kReady;
     user.member = member;
     user.failures = 0;
+  }
+  GrantWaiters(user_id, member);
+}
+
+void Fleet::State::GrantWaiters(const std::string& user_id, const std::shared_ptr<Member>& member) {
+  std::list<Waiter> waiters;
+  {
+    const std::scoped_lock lock(mutex);
+    // It may be about to end: then they wait for the next.
+    if (!IsCurrent(member, Phase::kReady)) return;
+    User& user = users[user_id];
     waiters.swap(user.waiters);
     waiter_count -= waiters.size();
     member->leases += waiters.size();

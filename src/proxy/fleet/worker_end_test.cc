@@ -200,5 +200,23 @@ TEST_F(FleetTest, AWorkerThatKeepsATemporaryTableLivesLonger) {
   EXPECT_TRUE(Eventually([&] { return world_.Find(kept)->removed; }));
 }
 
+TEST_F(FleetTest, WhoAsksWhileAWorkerIsLookedAtWaitsForTheVerdict) {
+  options_.heartbeat = seconds(600);
+  Make();
+  auto lease = Lease("alice");
+  world_.hold_statuses = true;
+  lease.ReportTrouble();
+  auto next = Ask("alice");
+  EXPECT_EQ(next.wait_for(milliseconds(30)), std::future_status::timeout);
+  world_.hold_statuses = false;
+  auto same = next.get();
+  ASSERT_TRUE(same);
+  EXPECT_EQ(same->worker().handle, lease.worker().handle);
+
+  world_.Change(lease.worker().handle, [](FakeWorker& worker) { worker.silent = true; });
+  lease.ReportTrouble();
+  EXPECT_NE(Lease("alice").worker().handle, lease.worker().handle);
+}
+
 }  // namespace
 }  // namespace pondpilot::proxy::fleet
