@@ -165,7 +165,7 @@ size_t OpenCalls(const fleet::Fleet& fleet) {
 }
 
 // Before workers of an earlier run are touched: it may still be running.
-base::Result<void> CheckFree(const std::string& host, uint16_t port) {
+base::Result<void> CheckFree(const std::string& host, uint16_t port, const std::string& option) {
   asio::io_context context;
   asio::ip::tcp::acceptor acceptor(context);
   boost::system::error_code error;
@@ -177,7 +177,8 @@ base::Result<void> CheckFree(const std::string& host, uint16_t port) {
   if (!error) acceptor.listen(1, error);
   if (!error) return {};
   return base::Fail(base::ErrorCode::kUnavailable,
-                    "Can't listen on " + host + ":" + std::to_string(port) + ": " + error.message() + ".");
+                    "The port " + host + ":" + std::to_string(port) + " can't be opened: " + error.message() +
+                        ". Set " + option + " to a free port or end the process that holds it.");
 }
 
 std::string Joined(const std::vector<std::string>& keys) {
@@ -229,8 +230,12 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
   const auto fleet =
       fleet::Fleet::Create(background.executor(), std::move(options), launcher, controls, clock);
   fleet_metrics.Watch(*fleet);
-  for (const uint16_t port : {config.server.port, config.server.grpc_port}) {
-    if (const auto free = CheckFree(config.server.host, port); !free) return Fail(free.error());
+  const std::string& host = config.server.host;
+  if (const auto free = CheckFree(host, config.server.grpc_port, "server.grpc_port (GRPC_PORT)"); !free) {
+    return Fail(free.error());
+  }
+  if (const auto free = CheckFree(host, config.server.port, "server.port (PORT)"); !free) {
+    return Fail(free.error());
   }
   auto left = background.Await(launcher.Find());
   if (!left) return Fail(left.error());

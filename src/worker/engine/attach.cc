@@ -32,7 +32,7 @@ struct Cause {
 };
 
 // The drivers' texts name hosts, addresses and users; these sentences don't.
-constexpr std::array<Cause, 20> kCauses = {{
+constexpr std::array<Cause, 21> kCauses = {{
     {"password authentication failed", "the server refused the user or the password"},
     {"access denied", "the server refused the user or the password"},
     {"no pg_hba.conf entry", "the server does not allow connections from this host (pg_hba.conf)"},
@@ -49,6 +49,8 @@ constexpr std::array<Cause, 20> kCauses = {{
     {"timed out", "its host does not answer", false},
     // MariaDB's client, when the greeting does not come in time (ETIMEDOUT) or the connection ends before it.
     {"system error: 110", "its host does not answer", false},
+    // What errors.cc makes of several of the drivers' texts.
+    {"ended the connection or fell silent", "its host does not answer", false},
     {"lost connection", "what listens at its address ends the connection", false},
     {"ssl", "the encrypted connection (SSL) could not be made as configured"},
     {"too many", "the server has no free connection"},
