@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -145,7 +146,12 @@ void KeepStacksReady() {
   std::latch all(kStacks);
   std::vector<std::jthread> threads;
   threads.reserve(kStacks);
-  for (int i = 0; i < kStacks; ++i) threads.emplace_back([&all] { all.arrive_and_wait(); });
+  try {
+    for (int i = 0; i < kStacks; ++i) threads.emplace_back([&all] { all.arrive_and_wait(); });
+  } catch (const std::system_error&) {
+    // A small worker has no room for all of them: it keeps those it could make.
+  }
+  all.count_down(kStacks - static_cast<std::ptrdiff_t>(threads.size()));
 }
 
 // Waits for SIGTERM, for the end of the lease, or, once the proxy has asked the worker to end, for the end of

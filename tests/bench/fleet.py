@@ -28,10 +28,13 @@ def progress(text: str) -> None:
 
 @contextmanager
 def proxy_with(engine: Engine, network: str, memory: str = "1g", socket: bool = True, **containers) -> Iterator[Proxy]:
-    config = base_config(engine, network, memory_limit="256m", idle_timeout="1h", session_timeout="1h", **containers)
+    config = base_config(engine, network, memory_limit="512m", idle_timeout="1h", session_timeout="1h", **containers)
     proxy = Proxy(engine, ProxyOptions(network, config, memory=memory, socket=socket))
     try:
         yield proxy.wait_ready(60)
+    except Exception:
+        progress(f"the proxy's last lines:\n{proxy.logs()[-2000:]}")
+        raise
     finally:
         proxy.remove()
 
