@@ -82,20 +82,29 @@ def everybody_at_once(proxy: Proxy, users: int) -> tuple[float, float, int]:
     return time.perf_counter() - started, median(s for s, _ in answers), sum(not good for _, good in answers)
 
 
-def pss_mb(container: str, process: str) -> float:
-    text = docker("exec", "-u", "0", container, "cat", f"/proc/{process}/smaps_rollup")
-    return int(re.search(r"^Pss:\s+(\d+)", text, re.M).group(1)) / 1024
+def worker_processes(container: str) -> list[str]:
+    """Process ids on the engine's host."""
+    lines = docker("top", container, "-eo", "pid,comm").splitlines()[1:]
+    return [line.split()[0] for line in lines if line.split()[1] == "pondpilot-worke"]
 
 
-def cpu_ms(container: str, process: str) -> int:
-    """User and system time; a tick is 10 ms."""
-    fields = docker("exec", "-u", "0", container, "cat", f"/proc/{process}/stat").rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) * 10
+def of_processes(engine: Engine, processes: list[str], file: str) -> list[str]:
+    """What /proc says of each; it takes a container that may look at all of them."""
+    script = f'for p in "$@"; do cat /proc/$p/{file}; echo ----; done'
+    text = docker("run", "--rm", "-m", "64m", "--cap-add", "SYS_PTRACE", "--pid", "host", "--entrypoint", "sh", engine.test_image,
+                  "-c", script, "sh", *processes)
+    return text.split("----")[:len(processes)]
 
 
-def worker_processes(proxy: Proxy) -> list[str]:
-    script = 'for f in /proc/[0-9]*; do [ "$(cat $f/comm 2>/dev/null)" = pondpilot-worke ] && echo "${f#/proc/}"; done; true'
-    return docker("exec", "-u", "0", proxy.container, "sh", "-c", script).split()
+def pss_mb(engine: Engine, processes: list[str]) -> float:
+    return median(int(re.search(r"^Pss:\s+(\d+)", text, re.M).group(1)) / 1024
+                  for text in of_processes(engine, processes, "smaps_rollup"))
+
+
+def cpu_ms(engine: Engine, processes: list[str]) -> int:
+    """User and system time of all together; a tick is 10 ms."""
+    fields = [text.rsplit(")", 1)[1].split() for text in of_processes(engine, processes, "stat")]
+    return sum((int(of[11]) + int(of[12])) * 10 for of in fields)
 
 
 def machine() -> list[str]:
@@ -133,23 +142,23 @@ def main() -> None:
         progress("processes")
         with proxy_with(engine, network, memory="4g", socket=False) as proxy:
             out.append(row("a process, started", first_queries(lambda n: proxy.user(f"cold-{n}"), 10)))
-            of_processes = phases(proxy)
-            workers = worker_processes(proxy)
-            idle_process = median(pss_mb(proxy.container, worker) for worker in workers)
-            cpu_before = sum(cpu_ms(proxy.container, worker) for worker in workers)
+            process_phases = phases(proxy)
+            workers = worker_processes(proxy.container)
+            idle_process = pss_mb(engine, workers)
+            cpu_before = cpu_ms(engine, workers)
             time.sleep(asked.idle)  # what is measured is a time in which nothing happens
-            idle_cpu = (sum(cpu_ms(proxy.container, worker) for worker in workers) - cpu_before) / len(workers)
+            idle_cpu = (cpu_ms(engine, workers) - cpu_before) / len(workers)
         progress("warm processes")
         with proxy_with(engine, network, memory="4g", socket=False, warm=2) as proxy:
             out.append(row("a process, warm", warm_first_queries(proxy, 10)))
         out += ["", "### Where the time of a start goes, p50 ms", "", "| | create | start | ready | attach |", "|---|--:|--:|--:|--:|"]
-        for name, of in (("container", of_containers), ("process", of_processes)):
+        for name, of in (("container", of_containers), ("process", process_phases)):
             out.append(f"| {name} | {of['create']:.0f} | {of['start']:.0f} | {of['ready']:.0f} | {of['attach']:.0f} |")
         progress(f"{asked.users} users at once")
         with proxy_with(engine, network, max_per_host=asked.users, start_timeout="5m", queue_timeout="5m") as proxy:
             total, middle, failed = everybody_at_once(proxy, asked.users)
             containers = workers_on(network)
-            idle_container = median(pss_mb(worker, "1") for worker in containers[:10])
+            idle_container = pss_mb(engine, [p for worker in containers for p in worker_processes(worker)])
         out += ["", f"### {asked.users} new users at once", "",
                 "| All answered after, s | p50 of them, s | errors |", "|--:|--:|--:|", f"| {total:.1f} | {middle:.1f} | {failed} |", "",
                 "### A worker that does nothing", "", "| | memory (PSS), MiB | workers per GiB |", "|---|--:|--:|",
