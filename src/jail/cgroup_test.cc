@@ -7,6 +7,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "base/temporary_folder.h"
+
 namespace pondpilot::jail {
 namespace {
 
@@ -37,14 +39,10 @@ TEST(CgroupTest, AContainersPartIsAtTheMountsTop) {
 class UnifiedTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string folder = (fs::temp_directory_path() / "pondpilot-cgroup-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(folder.data()), nullptr);
-    folder_ = folder;
     Put("cgroup.controllers", "cpuset cpu io memory pids\n");
     Put("cgroup.procs", "");
     Put("cgroup.subtree_control", "");
   }
-  void TearDown() override { fs::remove_all(folder_); }
 
   void Put(const std::string& name, const std::string& text) { std::ofstream(folder_ / name) << text; }
   std::string Text(const fs::path& name) const {
@@ -55,7 +53,8 @@ class UnifiedTest : public ::testing::Test {
     return FindCgroups("30 20 0:25 / " + folder_.string() + " rw - cgroup2 cgroup2 rw\n", "0::/\n");
   }
 
-  fs::path folder_;
+  const base::TemporaryFolder temporary_;
+  const fs::path folder_ = temporary_.path();
 };
 
 // A folder that looks like version 2 of the interface: which files are written, and what.

@@ -15,6 +15,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/temporary_folder.h"
+
 // Real processes (jail/testing/intruder.cc) in real jails. What this system denies is skipped, and says so;
 // ./dev test runs the tests as root in a container without further rights, as the product is run.
 namespace pondpilot::jail {
@@ -33,11 +35,8 @@ class SpawnerTest : public ::testing::Test {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     GTEST_SKIP() << "sanitizers reserve terabytes and make system calls that no worker may make";
 #endif
-    std::string folder = (fs::temp_directory_path() / "pondpilot-jail-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(folder.data()), nullptr);
-    folder_ = folder;
-    ::chmod(folder.c_str(), 0755);
-    auto opened = Spawner::Open({.program = PONDPILOT_INTRUDER, .spill_folder = folder + "/spill"});
+    ::chmod(folder_.c_str(), 0755);
+    auto opened = Spawner::Open({.program = PONDPILOT_INTRUDER, .spill_folder = folder_ + "/spill"});
     ASSERT_TRUE(opened) << opened.error();
     spawner_.emplace(std::move(*opened));
   }
@@ -45,7 +44,6 @@ class SpawnerTest : public ::testing::Test {
     if (!spawner_) return;
     for (const Spawned& worker : running_) (void)spawner_->Signal(worker, SIGKILL);
     for (size_t left = running_.size(); left > 0;) left -= std::min(left, AwaitEnd().size());
-    fs::remove_all(folder_);
   }
 
   // Skips the test where the layer is denied.
@@ -98,7 +96,8 @@ class SpawnerTest : public ::testing::Test {
     return path;
   }
 
-  std::string folder_;
+  const base::TemporaryFolder temporary_;
+  const std::string folder_ = temporary_.path();
   std::optional<Spawner> spawner_;
   std::vector<Spawned> running_;
   int count_ = 0;

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/secret.h"
+#include "base/temporary_folder.h"
 #include "proxy/launch/docker/docker_launcher.h"
 #include "proxy/launch/docker/fake_engine.h"
 #include "proxy/launch/process/process_launcher.h"
@@ -61,13 +62,7 @@ class Kind {
 
 class Processes final : public Kind {
  public:
-  Processes() {
-    std::string folder = (fs::temp_directory_path() / "pondpilot-launch-XXXXXX").string();
-    if (::mkdtemp(folder.data()) == nullptr) std::abort();
-    folder_ = folder;
-    ::chmod(folder.c_str(), 0711);
-  }
-  ~Processes() override { fs::remove_all(folder_); }
+  Processes() { ::chmod(folder_.c_str(), 0711); }
 
   std::string Missing() override {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -144,7 +139,8 @@ class Processes final : public Kind {
     return std::make_unique<process::ProcessLauncher>(std::move(options));
   }
 
-  fs::path folder_;
+  const base::TemporaryFolder temporary_;
+  const fs::path folder_ = temporary_.path();
 };
 
 class Containers final : public Kind {
