@@ -139,10 +139,10 @@ void TuneAllocator() {
   // NOLINTEND(concurrency-mt-unsafe)
 }
 
-// The C library keeps the stacks of threads that have ended, up to 40 MiB, for the next ones. With these,
+// The C library keeps the stacks of threads that have ended, up to 40 MiB, for the next ones. With these two,
 // calls find a thread also while a statement holds all the memory that the process may have.
 void KeepStacksReady() {
-  constexpr int kStacks = 4;
+  constexpr int kStacks = 2;
   std::latch all(kStacks);
   std::vector<std::jthread> threads;
   threads.reserve(kStacks);

@@ -95,7 +95,7 @@ def test_how_a_worker_is_contained(product: Proxy, sub: str, network: str):
     assert "Max data size" in docker("exec", product.worker_of(sub), "cat", "/proc/1/limits")
     data_limit = [line for line in docker("exec", product.worker_of(sub), "cat", "/proc/1/limits").splitlines()
                   if line.startswith("Max data size")][0].split()[3]
-    assert data_limit != "unlimited" and int(data_limit) <= (512 + 48) << 20, "threads' stacks count as data"
+    assert data_limit != "unlimited" and int(data_limit) <= 512 << 20
 
 
 def test_the_proxy_is_an_ordinary_user(product: Proxy):

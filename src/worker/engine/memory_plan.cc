@@ -21,7 +21,7 @@ constexpr uint64_t kBesidesDuckDb = 288 * kMiB;
 // The address space of threads' stacks is counted as data (8 MiB each, for some twenty threads), but a thread
 // uses a few pages of its own. Some of it is given back here, for the stacks that are kept ready so that
 // calls find a thread while a statement takes all that is left.
-constexpr uint64_t kStacksInReserve = 48 * kMiB;
+constexpr uint64_t kStacksInReserve = 31 * kMiB;
 
 // Spilling to disk is bounded, so that one user can't fill the host's disk.
 constexpr uint64_t kSpillFactor = 8;
@@ -32,7 +32,7 @@ MemoryPlan PlanMemory(const Limits& limits) {
   MemoryPlan plan;
   const uint64_t total = std::max(limits.memory_bytes, 64 * kMiB);
   const uint64_t resident = total - std::min(kOutsideData, total / 8);
-  plan.data_bytes = resident + std::min(kStacksInReserve, total / 8);
+  plan.data_bytes = resident + std::min(kStacksInReserve, total / 16);
   plan.duckdb_bytes = resident - std::min(kBesidesDuckDb, resident * 3 / 5);
   plan.spill_bytes = total * kSpillFactor;
   // More threads than cores gain nothing; a second thread costs tiny queries 100 µs.
