@@ -27,6 +27,7 @@
 #include "telemetry/log.h"
 #include "worker/control/control_service.h"
 #include "worker/control/stop_watchdog.h"
+#include "worker/engine/deep_stack.h"
 #include "worker/engine/engine.h"
 #include "worker/engine/reachability.h"
 #include "worker/flight/flight_service.h"
@@ -139,10 +140,11 @@ void TuneAllocator() {
   // NOLINTEND(concurrency-mt-unsafe)
 }
 
-// The C library keeps the stacks of threads that have ended, up to 40 MiB, for the next ones. With these two,
+// The C library keeps the stacks of threads that have ended, up to 40 MiB, for the next ones. With these,
 // calls find a thread also while a statement holds all the memory that the process may have.
 void KeepStacksReady() {
-  constexpr int kStacks = 2;
+  engine::KeepDeepStacksReady();
+  constexpr int kStacks = 4;
   std::latch all(kStacks);
   std::vector<std::jthread> threads;
   threads.reserve(kStacks);
@@ -255,6 +257,7 @@ int Serve(const Settings& settings, const sigset_t& signals) {
 int main() {
   using namespace pondpilot::worker;
   TuneAllocator();
+  engine::UseSmallThreadStacks();
   BoundResolver();
   pondpilot::base::SkipLockOrderChecks();
   signal(SIGPIPE, SIG_IGN);

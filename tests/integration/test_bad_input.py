@@ -361,3 +361,37 @@ def test_the_rate_limit_says_when_to_come_back(start_proxy, engine, network, sub
     assert errors and "rate" in errors[0].lower() and any(c.isdigit() for c in errors[0]), errors
     assert [line["user_id"] for line in proxy.log_lines("Rate limit exceeded")][:1] == [sub]
     assert proxy.user(f"{sub}-other").value("SELECT 1") == 1, "another user is not concerned"
+
+
+def nested(before: str, innermost: str, after: str, levels: int) -> str:
+    return before * levels + innermost + after * levels
+
+
+def chain(levels: int) -> str:
+    steps = "".join(f", c{n} AS (SELECT * FROM c{n - 1})" for n in range(1, levels))
+    return f"WITH c0 AS (SELECT 1 AS a){steps} SELECT * FROM c{levels - 1}"
+
+
+# Each in as many levels as asked for.
+DEEP = {
+    "parentheses": lambda levels: "SELECT " + nested("(", "1", ")", levels),
+    "functions of a column": lambda levels: "SELECT " + nested("abs(", "range", ")", levels) + " FROM range(1)",
+    "subqueries": lambda levels: "SELECT " + nested("(SELECT ", "1", ")", levels),
+    "subqueries in FROM": lambda levels: nested("SELECT * FROM (", "SELECT 1", ")", levels),
+    "common table expressions": chain,
+    "unions": lambda levels: nested("(SELECT 1 UNION ", "SELECT 1", ")", levels),
+    "lists": lambda levels: "SELECT " + nested("[", "1", "]", levels) + " IS NULL",
+    "types": lambda levels: "SELECT NULL::INTEGER" + "[]" * levels + " IS NULL",
+}
+
+
+@pytest.mark.parametrize("levels", [100, 990, 30000])
+@pytest.mark.parametrize("shape", DEEP)
+def test_a_deep_statement_costs_nobody_the_worker(product: Proxy, sub: str, shape: str, levels: int):
+    user = product.user(sub)
+    user.query("CREATE TEMP TABLE mine AS SELECT 42 AS a")
+    try:
+        user.query(DEEP[shape](levels))
+    except pa.ArrowException as error:
+        assert levels > 100 and ("depth" in str(error) or "Out of Memory" in str(error)), error
+    assert user.value("SELECT a FROM mine") == 42, "the same worker answers"

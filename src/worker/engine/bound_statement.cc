@@ -9,6 +9,7 @@
 
 #include "telemetry/log.h"
 #include "worker/engine/connection.h"
+#include "worker/engine/deep_stack.h"
 #include "worker/engine/errors.h"
 
 namespace pondpilot::worker::engine {
@@ -240,11 +241,14 @@ Result<std::shared_ptr<arrow::RecordBatch>> BoundStream::Next() {
     Result<std::unique_ptr<DuckDbStream>> next;
     {
       const CallGate::Inside inside(*statement_->source().gate);
-      try {
-        next = statement_->RunNext(DuckDbStream::Rows::kAsRead, cancelled_);
-      } catch (const std::exception& thrown) {
-        next = std::unexpected(ToError(thrown));
-      }
+      const bool ran = OnDeepStack([&] {
+        try {
+          next = statement_->RunNext(DuckDbStream::Rows::kAsRead, cancelled_);
+        } catch (const std::exception& thrown) {
+          next = std::unexpected(ToError(thrown));
+        }
+      });
+      if (!ran) next = std::unexpected(NoRoomToRun());
     }
     if (!next) return Broken(next.error());
     if (!(*next)->schema()->Equals(*schema_)) {

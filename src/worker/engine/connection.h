@@ -7,6 +7,7 @@
 
 #include "worker/engine/bound_statement.h"
 #include "worker/engine/call_gate.h"
+#include "worker/engine/deep_stack.h"
 #include "worker/engine/duckdb_engine.h"
 #include "worker/engine/duckdb_headers.h"
 #include "worker/engine/engine.h"
@@ -86,13 +87,16 @@ base::Result<T> DuckDbConnection::Call(std::string_view sql, const std::function
   base::Result<T> result;
   {
     const CallGate::Inside inside(*gate_);
-    try {
-      result = run();
-    } catch (const std::exception& thrown) {
-      duckdb::ErrorData error(thrown);
-      error.AddErrorLocation(std::string(sql));
-      result = std::unexpected(ToError(error));
-    }
+    const bool ran = OnDeepStack([&] {
+      try {
+        result = run();
+      } catch (const std::exception& thrown) {
+        duckdb::ErrorData error(thrown);
+        error.AddErrorLocation(std::string(sql));
+        result = std::unexpected(ToError(error));
+      }
+    });
+    if (!ran) result = std::unexpected(NoRoomToRun());
   }
   executing_.store(false);
   if (!result) {

@@ -140,4 +140,12 @@ base::Error ToError(const std::exception& thrown) {
   return ToError(duckdb::ErrorData(thrown));
 }
 
+base::Error NoRoomToRun() {
+  return {ErrorCode::kResourceExhausted,
+          "Out of Memory Error: other statements of yours take all of this worker's memory. Try again when "
+          "they have ended, or cancel them.",
+          "",
+          {}};
+}
+
 }  // namespace pondpilot::worker::engine

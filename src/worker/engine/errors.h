@@ -13,4 +13,7 @@ base::Error ToError(const duckdb::ErrorData& error);
 // For what DuckDB throws, std::bad_alloc included.
 base::Error ToError(const std::exception& thrown);
 
+// For a call that could not begin because other statements have taken all memory.
+base::Error NoRoomToRun();
+
 }  // namespace pondpilot::worker::engine

@@ -18,8 +18,8 @@ TEST(MemoryPlanTest, LimitsLieInsideEachOther) {
 
 TEST(MemoryPlanTest, TheDefaultWorker) {
   const MemoryPlan plan = PlanMemory({512 * kMiB, 0.5, "/spill"});
-  EXPECT_EQ(plan.data_bytes, 511 * kMiB);
-  EXPECT_EQ(plan.duckdb_bytes, 192 * kMiB);
+  EXPECT_EQ(plan.data_bytes, 464 * kMiB);
+  EXPECT_EQ(plan.duckdb_bytes, 256 * kMiB);
   EXPECT_EQ(plan.threads, 1u);
 }
 
