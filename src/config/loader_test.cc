@@ -59,7 +59,7 @@ TEST(LoaderTest, EveryVariableReachesItsOptionAndWinsOverTheFile) {
     if (option.rule == nullptr && !option.range) continue;
     // A value of each option that isn't its default.
     std::string value;
-    for (const char* candidate : {"7", "7s", "128m", "::1", "other", "/other", "https://other.example.com",
+    for (const char* candidate : {"7", "7s", "256m", "::1", "other", "/other", "https://other.example.com",
                                   "debug", "process", "landlock", "large:1g:1"}) {
       Config config;
       const bool list = std::holds_alternative<Ref<std::vector<std::string>>>(option.field);

@@ -88,7 +88,7 @@ constinit const Option kOptions[] = {
      .range = Range{kLeastMemoryBytes, kMostMemoryBytes},
      .reloadable = true,
      .example = "\"512m\"",
-     .description = "Memory of one worker. DuckDB's own memory_limit is this less 320 MiB for the rest of "
+     .description = "Memory of one worker. DuckDB's own memory_limit is this less 256 MiB for the rest of "
                     "the worker, and at least about a third of it; beyond, DuckDB spills to disk."},
     {.key = "containers.cpu_limit",
      .env = "CONTAINER_CPU_LIMIT",

@@ -8,7 +8,7 @@
 namespace pondpilot::config {
 
 // What one worker may use, as the table bounds it wherever it is said.
-inline constexpr double kLeastMemoryBytes = 64.0 * 1024 * 1024;
+inline constexpr double kLeastMemoryBytes = 160.0 * 1024 * 1024;  // a worker at rest has some 100 MiB of data
 inline constexpr double kMostMemoryBytes = 1024.0 * 1024 * 1024 * 1024;
 inline constexpr double kLeastCores = 0.05;
 inline constexpr double kMostCores = 256;
