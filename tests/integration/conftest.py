@@ -120,6 +120,12 @@ def start_proxy(engine: Engine) -> Iterator[StartProxy]:
         proxy.remove()
 
 
+@pytest.fixture
+def instance(engine: Engine) -> dict[str, str]:
+    """A name for a proxy that shall find its workers again."""
+    return {"PONDPILOT_INSTANCE": f"fleet-{engine.run_id}"}
+
+
 @pytest.fixture(scope="session")
 def product(engine: Engine, network: str, databases: list[dict], sqlite_mounts: tuple[str, ...]) -> Iterator[Proxy]:
     """The proxy that most tests use: all databases attached, workers that end soon after their test."""

@@ -3,18 +3,12 @@
 import concurrent.futures
 import time
 
-import pytest
 
 from tests.support.engine import docker, inspect, workers_on
 from tests.support.proxy import base_config
 from tests.support.waiting import eventually
 
 LABEL = "pondpilot.user-digest"
-
-
-@pytest.fixture
-def instance(engine) -> dict[str, str]:
-    return {"PONDPILOT_INSTANCE": f"fleet-{engine.run_id}"}
 
 
 def warm(proxy, count: int):
