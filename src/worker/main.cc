@@ -17,13 +17,16 @@
 #include <string_view>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/hex.h"
 #include "base/lock_checks.h"
+#include "base/secret.h"
 #include "contract/names.h"
 #include "jail/seccomp.h"
+#include "jail/zygote.h"
 #include "telemetry/log.h"
 #include "worker/control/control_service.h"
 #include "worker/control/stop_watchdog.h"
@@ -182,13 +185,15 @@ arrow::Result<arrow::flight::Location> LocationOf(const std::string& listen) {
   return arrow::flight::Location::Parse("grpc://" + listen);
 }
 
-int Serve(const Settings& settings, const sigset_t& signals) {
+// `prepared`: from the zygote that this process was forked from; nullptr when it was not.
+int Serve(const Settings& settings, const sigset_t& signals,
+          std::unique_ptr<engine::PreparedEngine> prepared) {
   const base::Clock& clock = base::Clock::System();
   if (const auto limited = engine::LimitProcessMemory(settings.limits); !limited) {
     std::cerr << "pondpilot-worker: " << limited.error().message << "\n";
     return kExitEnvironment;
   }
-  auto engine = engine::Engine::Open(settings.limits);
+  auto engine = prepared ? prepared->Start(settings.limits) : engine::Engine::Open(settings.limits);
   if (!engine) {
     std::cerr << "pondpilot-worker: " << engine.error().message << " " << engine.error().detail << "\n";
     return kExitEnvironment;
@@ -251,15 +256,40 @@ int Serve(const Settings& settings, const sigset_t& signals) {
   return kExitOk;
 }
 
+// Becomes a zygote, which returns in each of the workers that it forks, with what it has prepared for them;
+// nullptr in the zygote itself, when it is to end.
+std::unique_ptr<engine::PreparedEngine> ForkFromZygote(char** arguments) {
+  jail::BeginZygote();
+  const auto refuse = [](const base::Error& error) {
+    jail::RefuseToFork(error.message + " " + error.detail);
+    return nullptr;
+  };
+  // Nothing is spilled to disk by it.
+  if (const auto rehearsed = engine::PreparedEngine::Rehearse("/nonexistent"); !rehearsed)
+    return refuse(rehearsed.error());
+  auto prepared = engine::PreparedEngine::Open();
+  if (!prepared) return refuse(prepared.error());
+  if (!jail::ForkWorkers(arguments)) return nullptr;
+  base::ReseedRandom();
+  return std::move(*prepared);
+}
+
 }  // namespace
 }  // namespace pondpilot::worker
 
-int main() {
+int main(int argc, char** argv) {
   using namespace pondpilot::worker;
   TuneAllocator();
   engine::UseSmallThreadStacks();
-  BoundResolver();
   pondpilot::base::SkipLockOrderChecks();
+  std::unique_ptr<engine::PreparedEngine> prepared;
+  if (argc > 1 && argv[1] == pondpilot::jail::kZygoteArgument) {
+    prepared = ForkFromZygote(argv);
+    if (!prepared) return kExitOk;
+    // The worker's environment is another one.
+    TuneAllocator();
+  }
+  BoundResolver();
   signal(SIGPIPE, SIG_IGN);
   // Blocked in every thread and taken by the main thread alone.
   sigset_t signals;
@@ -270,7 +300,7 @@ int main() {
   const auto settings = ReadSettings();
   if (!settings) return kExitConfiguration;
   try {
-    return Serve(*settings, signals);
+    return Serve(*settings, signals, std::move(prepared));
   } catch (const std::exception& failure) {
     std::cerr << "pondpilot-worker: " << failure.what() << "\n";
     return kExitEnvironment;
