@@ -7,7 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <cstdlib>
 #include <iostream>
 #include <latch>
@@ -42,6 +44,7 @@
 namespace pondpilot::worker {
 namespace {
 
+using std::chrono::milliseconds;
 using telemetry::Level;
 using telemetry::Log;
 
@@ -159,15 +162,25 @@ void KeepStacksReady() {
   all.count_down(kStacks - static_cast<std::ptrdiff_t>(threads.size()));
 }
 
+// Wakes AwaitEnd, which looks again for what it waits for.
+constexpr int kLookAgain = SIGUSR1;
+void LookAgain() { (void)::kill(::getpid(), kLookAgain); }
+
 // Waits for SIGTERM, for the end of the lease, or, once the proxy has asked the worker to end, for the end of
-// the last statement; says which it was.
+// the last statement; says which it was. Sleeps meanwhile: a hundred idle workers shall cost nothing.
 const char* AwaitEnd(const sigset_t& signals, const control::Lease& lease,
                      const session::StatementRunner& runner) {
+  constexpr milliseconds kWhileDraining(200);
+  constexpr milliseconds kAtMost = std::chrono::hours(1);
   for (;;) {
-    const timespec pause{0, 200'000'000};
-    if (sigtimedwait(&signals, nullptr, &pause) > 0) return "signal";
     if (lease.Expired()) return "lease_expired";
-    if (runner.draining() && runner.activity().AwaitNone(std::chrono::milliseconds(0))) return "drained";
+    const bool draining = runner.draining();
+    if (draining && runner.activity().AwaitNone(milliseconds(0))) return "drained";
+    // It has expired a moment after it lasts no longer.
+    const milliseconds rest = draining ? kWhileDraining : std::min(lease.Left() + milliseconds(1), kAtMost);
+    const timespec pause{.tv_sec = rest.count() / 1000, .tv_nsec = rest.count() % 1000 * 1'000'000};
+    const int taken = ::sigtimedwait(&signals, nullptr, &pause);
+    if (taken > 0 && taken != kLookAgain) return "signal";
   }
 }
 
@@ -201,8 +214,8 @@ int Serve(const Settings& settings, const sigset_t& signals,
   session::StatementRunner runner(**engine, clock);
   flight::FlightService service(runner);
   control::Lease lease(clock, std::chrono::seconds(contract::kUnassignedSeconds));
-  control::ControlService control(**engine, runner, lease, settings.token_sha256,
-                                  [&] { service.StartServing(); });
+  control::ControlService control(
+      **engine, runner, lease, settings.token_sha256, [&] { service.StartServing(); }, LookAgain);
 
   const auto socket = TakeSocket(settings);
   if (!socket && settings.socket_descriptor) {
@@ -296,6 +309,7 @@ int main(int argc, char** argv) {
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, kLookAgain);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   const auto settings = ReadSettings();
   if (!settings) return kExitConfiguration;

@@ -10,10 +10,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
 #include "base/temporary_folder.h"
 
@@ -395,6 +398,69 @@ TEST_P(SpawnerTest, AnOutOfMemoryKillIsTold) {
   EXPECT_FALSE(Run(Request("nothing")).out_of_memory) << "the next one is not blamed";
 }
 
+std::string CommandLine(pid_t process) {
+  std::ifstream file("/proc/" + std::to_string(process) + "/cmdline");
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+class ZygoteTest : public SpawnerTest {
+ protected:
+  // Does as the jailer's loop: tends the zygote when it says something, and when it is due.
+  void TendUntil(bool ready) {
+    const auto end = Zygote::Clock::now() + std::chrono::seconds(20);
+    while (spawner_->zygote()->ready() != ready && Zygote::Clock::now() < end) {
+      pollfd wait{spawner_->zygote()->watched(), POLLIN, 0};
+      const auto due = spawner_->zygote()->due().value_or(end) - Zygote::Clock::now();
+      (void)::poll(&wait, 1, static_cast<int>(std::max<int64_t>(due / std::chrono::milliseconds(1) + 1, 0)));
+      changes_ += spawner_->TendZygote() ? 1 : 0;
+    }
+    ASSERT_EQ(spawner_->zygote()->ready(), ready) << spawner_->zygote()->reason();
+  }
+  int changes_ = 0;
+};
+
+TEST_P(ZygoteTest, ItsWorkersAreTheJailersOwnAndShowTheirNames) {
+  const Spawned worker = Start();
+  EXPECT_THAT(CommandLine(worker.process), HasSubstr("jail_intruder " + LastId()));
+  std::ifstream file("/proc/" + std::to_string(worker.process) + "/status");
+  const std::string status{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_THAT(status, HasSubstr("PPid:\t" + std::to_string(::getpid()) + "\n"));
+}
+
+TEST_P(ZygoteTest, OneThatIsKilledIsReplacedAndMissedByNobody) {
+  const Spawned before = Start();
+  const pid_t killed = spawner_->zygote()->process();
+  ASSERT_EQ(::kill(killed, SIGKILL), 0);
+  EXPECT_EQ(Try("exit", "7"), 7) << "the next one runs its program by itself";
+  TendUntil(false);
+  EXPECT_THAT(spawner_->zygote()->reason(), HasSubstr("ended"));
+  EXPECT_EQ(StartTime(before.process), before.start) << "its workers go on";
+  TendUntil(true);
+  EXPECT_NE(spawner_->zygote()->process(), killed);
+  EXPECT_EQ(changes_, 2) << "lost, and there again";
+  const Spawned after = Start();
+  EXPECT_THAT(CommandLine(after.process), HasSubstr("jail_intruder " + LastId()));
+}
+
+TEST_P(ZygoteTest, OneWithThreadsIsRefused) {
+  // What a program does as a zygote, its name says (jail/testing/intruder.cc).
+  const std::string program = folder_ + "/zygote with a thread";
+  fs::copy_file(PONDPILOT_INTRUDER, program);
+  auto spawner = Spawner::Open({.program = program, .spill_folder = folder_ + "/spill"});
+  ASSERT_TRUE(spawner) << spawner.error();
+  spawner->UseZygote();
+  EXPECT_FALSE(spawner->zygote()->ready());
+  EXPECT_THAT(spawner->zygote()->reason(), HasSubstr("2 threads"));
+}
+
+TEST_P(ZygoteTest, OneThatDoesNotAnswerIsGivenUp) {
+  ASSERT_EQ(::kill(spawner_->zygote()->process(), SIGSTOP), 0);
+  EXPECT_EQ(Try("exit", "7"), 7);
+  EXPECT_FALSE(spawner_->zygote()->ready());
+  EXPECT_THAT(spawner_->zygote()->reason(), HasSubstr("did not answer"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Forked, ZygoteTest, ::testing::Values(true));
 INSTANTIATE_TEST_SUITE_P(Workers, SpawnerTest, ::testing::Bool(),
                          [](const auto& kind) { return kind.param ? "Forked" : "Executed"; });
 

@@ -33,6 +33,8 @@ class Zygote {
   // Starts the zygote and waits until it can fork, or can't.
   void Start();
   bool ready() const { return state_ == State::kReady; }
+  // -1: there is none.
+  pid_t process() const { return process_; }
   // Why it is not ready: a part of a sentence. Empty when it is, or is about to be.
   const std::string& reason() const { return reason_; }
 

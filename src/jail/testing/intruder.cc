@@ -30,6 +30,7 @@
 #include <functional>
 #include <map>
 #include <new>
+#include <stop_token>
 #include <string>
 #include <system_error>
 #include <thread>
@@ -303,6 +304,11 @@ int main(int argc, char** argv) {
   const std::string program = argv[0];
   if (argc > 1 && argv[1] == pondpilot::jail::kZygoteArgument) {
     pondpilot::jail::BeginZygote();
+    std::jthread another;
+    if (program.ends_with("zygote with a thread"))
+      another = std::jthread([](const std::stop_token& stop) {
+        while (!stop.stop_requested()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      });
     if (!pondpilot::jail::ForkWorkers(argv)) return 0;
   }
   const char* name = std::getenv("ATTEMPT");

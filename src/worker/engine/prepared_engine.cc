@@ -44,12 +44,13 @@ Result<std::unique_ptr<duckdb::DuckDB>> Prepare() {
     duckdb::Connection connection(*database);
     // Loaded now, while no tenant waits, whether or not they will be needed: 5 ms each when the files are
     // cached. Use of secrets after the lock needs the secret storage to exist before it.
-    for (const char* sql : {"LOAD postgres_scanner", "LOAD mysql_scanner", "LOAD sqlite_scanner",
-                            "SET GLOBAL TimeZone = 'UTC'", "CREATE SECRET warm_up (TYPE postgres, HOST 'none')",
-                            "DROP SECRET warm_up"}) {
+    for (const char* sql :
+         {"LOAD postgres_scanner", "LOAD mysql_scanner", "LOAD sqlite_scanner", "SET GLOBAL TimeZone = 'UTC'",
+          "CREATE SECRET warm_up (TYPE postgres, HOST 'none')", "DROP SECRET warm_up"}) {
       const auto done = connection.Query(sql);
       if (!done->HasError()) continue;
-      return Fail(ErrorCode::kInternal, "DuckDB can't be prepared.", std::string(sql) + ": " + done->GetError());
+      return Fail(ErrorCode::kInternal, "DuckDB can't be prepared.",
+                  std::string(sql) + ": " + done->GetError());
     }
     return database;
   } catch (const std::exception& thrown) {
@@ -74,7 +75,8 @@ Result<void> PreparedEngine::Rehearse(const std::string& spill_dir) {
   plan.async_threads = 0;
   auto engine = DuckDbEngine::Start(std::move(*database), limits, plan);
   if (!engine) return std::unexpected(engine.error());
-  if (const auto locked = (*engine)->AttachAndLockDown({}, {}); !locked) return std::unexpected(locked.error());
+  if (const auto locked = (*engine)->AttachAndLockDown({}, {}); !locked)
+    return std::unexpected(locked.error());
   auto connection = (*engine)->Connect();
   if (!connection) return std::unexpected(connection.error());
   auto stream = (*connection)->Execute("SELECT i, i::VARCHAR FROM range(10) t(i) ORDER BY i");
