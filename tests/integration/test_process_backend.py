@@ -165,7 +165,7 @@ def test_a_zygote_that_is_killed_is_replaced(engine, network):
     try:
         proxy.wait_ready()
         (killed,) = zygotes(proxy)
-        docker("exec", proxy.container, "kill", "-9", str(killed))
+        docker("exec", proxy.container, "sh", "-c", f"kill -9 {killed}")
         assert proxy.user("first").value("SELECT 42") == 42, "at once, by running the worker's program if need be"
         eventually(lambda: set(zygotes(proxy)) - {killed}, "there is another", 30)
         eventually(lambda: proxy.log_lines("Worker processes are forked by a zygote again"), "it is said", 30)
@@ -186,7 +186,7 @@ def test_without_a_zygote_each_worker_runs_its_program(engine, network):
         assert zygotes(proxy) == {}
         for number, status in worker_processes(proxy).items():
             user = status["Uid"].split()[0]
-            assert "PONDPILOT_WORKER_ID=" in docker("exec", "-u", user, proxy.container, "cat", f"/proc/{number}/environ")
+            assert "PONDPILOT_WORKER_ID=" in docker("exec", "-u", f"{user}:{user}", proxy.container, "cat", f"/proc/{number}/environ")
     finally:
         proxy.remove()
 
