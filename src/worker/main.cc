@@ -32,6 +32,7 @@
 #include "telemetry/log.h"
 #include "worker/control/control_service.h"
 #include "worker/control/stop_watchdog.h"
+#include "worker/engine/allocator.h"
 #include "worker/engine/deep_stack.h"
 #include "worker/engine/engine.h"
 #include "worker/engine/reachability.h"
@@ -282,6 +283,8 @@ std::unique_ptr<engine::PreparedEngine> ForkFromZygote(char** arguments) {
     return refuse(rehearsed.error());
   auto prepared = engine::PreparedEngine::Open();
   if (!prepared) return refuse(prepared.error());
+  // What the rehearsal has left would be copied by whoever writes to it.
+  engine::ReleaseFreedMemory();
   if (!jail::ForkWorkers(arguments)) return nullptr;
   base::ReseedRandom();
   return std::move(*prepared);
