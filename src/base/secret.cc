@@ -52,6 +52,11 @@ std::string RandomHex(size_t bytes) {
   return ToHex(raw);
 }
 
+void ReseedRandom() {
+  // OpenSSL tells a child by its process id, which is the same in each namespace.
+  if (RAND_poll() != 1) std::abort();
+}
+
 std::string Sha256Hex(std::string_view data) {
   std::array<unsigned char, 32> digest{};
   unsigned int size = 0;

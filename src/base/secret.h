@@ -33,6 +33,10 @@ bool ConstantTimeEquals(std::string_view a, std::string_view b);
 // `bytes` random bytes from the operating system, as lower-case hex. Aborts when there is no randomness.
 std::string RandomHex(size_t bytes);
 
+// In a child that has been forked and runs no program of its own: its random bytes are others than its
+// parent's and its siblings' from now on. Aborts when there is no randomness.
+void ReseedRandom();
+
 // SHA-256 of `data`, as 64 lower-case hex digits.
 std::string Sha256Hex(std::string_view data);
 

@@ -72,6 +72,8 @@ struct Config {
     std::string backend = "auto";
     // Ours. Names of jail layers (jail/layers.h), each at most once, without which no worker process may run.
     std::vector<std::string> require;
+    // Ours. Are worker processes forked by a zygote?
+    bool zygote = true;
   } containers;
 
   struct DuckDb {

@@ -53,6 +53,17 @@ constinit const Option kOptions[] = {
          "denies one of them; of one that is not listed it says so in a log line. What each is: "
          "[Worker processes](security.md#worker-processes). Containers have their own isolation, which this "
          "does not change."},
+    {.key = "containers.zygote",
+     .env = "CONTAINER_ZYGOTE",
+     .field = +[](Config& c) -> auto& { return c.containers.zygote; },
+     .default_text = "true",
+     .example = "false",
+     .description =
+         "Worker processes are forked by a process that has the engine open already, which makes their start "
+         "several times as fast and lets them share memory; `false` has each run its program by itself, "
+         "which "
+         "gives each a layout of memory of its own. See [Worker processes](security.md#worker-processes). "
+         "Containers are not affected."},
     {.key = "containers.image",
      .env = "CONTAINER_IMAGE",
      .field = +[](Config& c) -> auto& { return c.containers.image; },

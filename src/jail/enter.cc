@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -111,6 +112,7 @@ Report EnterJail(const Plan& plan, int& keep) {
   FileAccess files = FilesFor(plan.program);
   files.readable.insert(files.readable.end(), plan.files.readable.begin(), plan.files.readable.end());
   files.writable = plan.files.writable;
+  if (!plan.runs_program) files.programs.clear();
   if (wanted(Layer::kNamespaces)) {
     std::string failed = plan.namespaces ? "" : "not made";
     if (plan.namespaces && ::sethostname("worker", 6) != 0) failed = Failed("the host's name");
@@ -135,6 +137,9 @@ Report EnterJail(const Plan& plan, int& keep) {
     std::string failed =
         plan.user ? BecomeUser(*plan.user, *plan.user)
                   : "needs CAP_SETUID, CAP_SETGID and CAP_CHOWN: start the proxy's container as root";
+    // A new user id hides the process from its own user; running a program would undo that as well. The user
+    // is nobody else's, and whoever adopts the worker tells it by its owner.
+    if (failed.empty() && !plan.runs_program && ::prctl(PR_SET_DUMPABLE, 1) != 0) failed = Failed("dumpable");
     if (!put_on(Layer::kUser, std::move(failed))) return report;
   }
   if (wanted(Layer::kPrivileges)) {
@@ -149,9 +154,19 @@ Report EnterJail(const Plan& plan, int& keep) {
     if (!put_on(Layer::kLandlock, std::move(failed), std::move(missing))) return report;
   }
   if (wanted(Layer::kSeccomp)) {
-    (void)put_on(Layer::kSeccomp, InstallFilter(WorkerFilter(::getpid(), true)));
+    (void)put_on(Layer::kSeccomp, InstallFilter(WorkerFilter(::getpid(), plan.runs_program)));
   }
   return report;
+}
+
+std::string WhatFailed(const Plan& plan, const Report& report) {
+  for (const Layer layer : plan.layers) {
+    // The cgroup is the parent's business.
+    if (layer == Layer::kCgroup || report[layer].applied) continue;
+    return "The isolation of a worker failed at " + std::string(ToString(layer)) + ": " +
+           report[layer].reason + ".";
+  }
+  return {};
 }
 
 std::string RunProgram(const Plan& plan) {

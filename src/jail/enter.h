@@ -24,6 +24,8 @@ struct Plan {
   bool namespaces = false;  // it was started in namespaces of its own, a user namespace perhaps
   bool user_namespace = false;
   std::vector<Layer> layers;  // those to put on; empty: all, and one that is denied is passed over
+  std::string title;          // of a worker that runs no program: what `ps` is to show beside its name
+  bool runs_program = true;   // false: the process goes on as what it is, and never runs a program
 };
 
 // The descriptor at which a jailed program finds its socket.
@@ -47,6 +49,9 @@ FileAccess FilesFor(const std::string& program);
 // program is run, under another number afterwards; -1: none. Returns what has become of each layer but the
 // cgroup, which is the parent's. Stops at the first layer that failed when the plan lists its layers.
 Report EnterJail(const Plan& plan, int& keep);
+
+// Why what runs under this plan has not what the plan asks for, as a sentence; empty when it has.
+std::string WhatFailed(const Plan& plan, const Report& report);
 
 // Becomes the plan's program; returns only when that failed, with the reason.
 std::string RunProgram(const Plan& plan);

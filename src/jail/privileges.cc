@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdint>
+#include <initializer_list>
 #include <system_error>
 
 namespace pondpilot::jail {
@@ -25,6 +26,17 @@ std::string SetCapabilities(Sets sets) {
   return ::syscall(SYS_capset, &header, sets.data()) == 0 ? std::string() : Failed("capset");
 }
 
+// The set can't be widened, so a failure leaves what there was.
+void KeepOnly(std::initializer_list<int> kept) {
+  Sets sets{};
+  for (const int capability : kept) {
+    if (!HasCapability(capability)) continue;
+    sets[static_cast<size_t>(capability) / 32].effective |= 1U << (capability % 32);
+    sets[static_cast<size_t>(capability) / 32].permitted |= 1U << (capability % 32);
+  }
+  (void)SetCapabilities(sets);
+}
+
 }  // namespace
 
 bool HasCapability(int capability) {
@@ -36,16 +48,14 @@ bool HasCapability(int capability) {
 
 void KeepOnlySpawningCapabilities() {
   // Other users' ids for workers and their folders, the bounding set, and, where they are there, namespaces,
-  // mounts and limits. The set can't be widened, so a failure leaves what there was.
-  constexpr int kKept[] = {CAP_SETUID, CAP_SETGID,  CAP_CHOWN,        CAP_KILL,     CAP_DAC_OVERRIDE,
-                           CAP_FOWNER, CAP_SETPCAP, CAP_SYS_RESOURCE, CAP_SYS_NICE, CAP_SYS_ADMIN};
-  Sets sets{};
-  for (const int capability : kKept) {
-    if (!HasCapability(capability)) continue;
-    sets[static_cast<size_t>(capability) / 32].effective |= 1U << (capability % 32);
-    sets[static_cast<size_t>(capability) / 32].permitted |= 1U << (capability % 32);
-  }
-  (void)SetCapabilities(sets);
+  // mounts and limits.
+  KeepOnly({CAP_SETUID, CAP_SETGID, CAP_CHOWN, CAP_KILL, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_SETPCAP,
+            CAP_SYS_RESOURCE, CAP_SYS_NICE, CAP_SYS_ADMIN});
+}
+
+void KeepOnlyJailingCapabilities() {
+  KeepOnly(
+      {CAP_SETUID, CAP_SETGID, CAP_DAC_OVERRIDE, CAP_SETPCAP, CAP_SYS_RESOURCE, CAP_SYS_NICE, CAP_SYS_ADMIN});
 }
 
 std::string DropBoundingSet() {

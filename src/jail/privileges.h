@@ -19,6 +19,8 @@ std::string DropPrivileges();
 
 // Gives up every capability that starting workers takes no part of: for the process that starts them.
 void KeepOnlySpawningCapabilities();
+// Gives up every capability that entering a jail takes no part of: for a process whose children do.
+void KeepOnlyJailingCapabilities();
 
 // Does this process have the capability (CAP_SETUID …) now?
 bool HasCapability(int capability);

@@ -114,7 +114,10 @@ class ProcessBackend final : public Backend {
         off += (off.empty() ? "" : "; ") + (std::string(ToString(layer)) + " without " + state.reason);
     }
     Log(Level::kInfo, "Worker processes ready",
-        {{"program", launcher_.program()}, {"sockets", launcher_.folder()}, {"layers", on}});
+        {{"program", launcher_.program()},
+         {"sockets", launcher_.folder()},
+         {"layers", on},
+         {"zygote", launcher_.zygote()}});
     if (!off.empty()) {
       Log(Level::kWarn, "This system denies workers a part of their isolation",
           {{"denied", off}, {"hint", "docs/security.md says what each layer is for and how to grant it"}});
@@ -155,6 +158,7 @@ class ProcessBackend final : public Backend {
     if (!options.jailer.descriptor && ::geteuid() != 0) options.jailer.spill_folder = own / "spill";
     options.instance = config.containers.instance.empty() ? PlaceOf(config) : config.containers.instance;
     options.require = config.containers.require;
+    options.zygote = config.containers.zygote;
     return options;
   }
 

@@ -6,6 +6,7 @@
 #include <grpcpp/server_builder.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <functional>
 #include <optional>
 #include <string>
@@ -71,9 +72,11 @@ class ControlTest : public testing::Test {
   base::ManualClock clock_;
   Lease lease_{clock_, seconds(60)};
   std::optional<ControlService> control_;
+  std::atomic<int> wakes_ = 0;
   Loopback loopback_{engine_, [this](Loopback& loopback, grpc::ServerBuilder& builder) {
-                       control_.emplace(engine_, loopback.runner(), lease_, base::Sha256Hex(kTestToken),
-                                        [&loopback] { loopback.service().StartServing(); });
+                       control_.emplace(
+                           engine_, loopback.runner(), lease_, base::Sha256Hex(kTestToken),
+                           [&loopback] { loopback.service().StartServing(); }, [this] { ++wakes_; });
                        builder.RegisterService(&*control_);
                      }};
   std::unique_ptr<proto::Worker::Stub> stub_ =
@@ -291,6 +294,17 @@ TEST_F(ControlTest, DrainRefusesNewStatementsAndLetsOpenResultsBeRead) {
   ASSERT_TRUE(table.ok()) << table.status().ToString();
   EXPECT_EQ((*table)->num_rows(), 1'000'000);
   EXPECT_TRUE(loopback_.runner().activity().AwaitNone(seconds(10)));
+}
+
+TEST_F(ControlTest, WhoeverWaitsForTheEndLooksAgainWhenItMayHaveMoved) {
+  ASSERT_TRUE(Assign(Sensible()).ok());
+  const int assigned = wakes_;
+  EXPECT_GE(assigned, 1) << "the lease is of another length";
+  Status();
+  EXPECT_EQ(wakes_, assigned) << "it is heard from, and ends no earlier";
+  proto::DrainResponse drained;
+  ASSERT_TRUE(Call(&proto::Worker::Stub::Drain, proto::DrainRequest(), &drained).ok());
+  EXPECT_EQ(wakes_, assigned + 1);
 }
 
 }  // namespace

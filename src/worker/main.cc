@@ -7,7 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <cstdlib>
 #include <iostream>
 #include <latch>
@@ -17,16 +19,20 @@
 #include <string_view>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/clock.h"
 #include "base/hex.h"
 #include "base/lock_checks.h"
+#include "base/secret.h"
 #include "contract/names.h"
 #include "jail/seccomp.h"
+#include "jail/zygote.h"
 #include "telemetry/log.h"
 #include "worker/control/control_service.h"
 #include "worker/control/stop_watchdog.h"
+#include "worker/engine/allocator.h"
 #include "worker/engine/deep_stack.h"
 #include "worker/engine/engine.h"
 #include "worker/engine/reachability.h"
@@ -39,6 +45,7 @@
 namespace pondpilot::worker {
 namespace {
 
+using std::chrono::milliseconds;
 using telemetry::Level;
 using telemetry::Log;
 
@@ -156,15 +163,25 @@ void KeepStacksReady() {
   all.count_down(kStacks - static_cast<std::ptrdiff_t>(threads.size()));
 }
 
+// Wakes AwaitEnd, which looks again for what it waits for.
+constexpr int kLookAgain = SIGUSR1;
+void LookAgain() { (void)::kill(::getpid(), kLookAgain); }
+
 // Waits for SIGTERM, for the end of the lease, or, once the proxy has asked the worker to end, for the end of
-// the last statement; says which it was.
+// the last statement; says which it was. Sleeps meanwhile: a hundred idle workers shall cost nothing.
 const char* AwaitEnd(const sigset_t& signals, const control::Lease& lease,
                      const session::StatementRunner& runner) {
+  constexpr milliseconds kWhileDraining(200);
+  constexpr milliseconds kAtMost = std::chrono::hours(1);
   for (;;) {
-    const timespec pause{0, 200'000'000};
-    if (sigtimedwait(&signals, nullptr, &pause) > 0) return "signal";
     if (lease.Expired()) return "lease_expired";
-    if (runner.draining() && runner.activity().AwaitNone(std::chrono::milliseconds(0))) return "drained";
+    const bool draining = runner.draining();
+    if (draining && runner.activity().AwaitNone(milliseconds(0))) return "drained";
+    // It has expired a moment after it lasts no longer.
+    const milliseconds rest = draining ? kWhileDraining : std::min(lease.Left() + milliseconds(1), kAtMost);
+    const timespec pause{.tv_sec = rest.count() / 1000, .tv_nsec = rest.count() % 1000 * 1'000'000};
+    const int taken = ::sigtimedwait(&signals, nullptr, &pause);
+    if (taken > 0 && taken != kLookAgain) return "signal";
   }
 }
 
@@ -182,13 +199,15 @@ arrow::Result<arrow::flight::Location> LocationOf(const std::string& listen) {
   return arrow::flight::Location::Parse("grpc://" + listen);
 }
 
-int Serve(const Settings& settings, const sigset_t& signals) {
+// `prepared`: from the zygote that this process was forked from; nullptr when it was not.
+int Serve(const Settings& settings, const sigset_t& signals,
+          std::unique_ptr<engine::PreparedEngine> prepared) {
   const base::Clock& clock = base::Clock::System();
   if (const auto limited = engine::LimitProcessMemory(settings.limits); !limited) {
     std::cerr << "pondpilot-worker: " << limited.error().message << "\n";
     return kExitEnvironment;
   }
-  auto engine = engine::Engine::Open(settings.limits);
+  auto engine = prepared ? prepared->Start(settings.limits) : engine::Engine::Open(settings.limits);
   if (!engine) {
     std::cerr << "pondpilot-worker: " << engine.error().message << " " << engine.error().detail << "\n";
     return kExitEnvironment;
@@ -196,8 +215,8 @@ int Serve(const Settings& settings, const sigset_t& signals) {
   session::StatementRunner runner(**engine, clock);
   flight::FlightService service(runner);
   control::Lease lease(clock, std::chrono::seconds(contract::kUnassignedSeconds));
-  control::ControlService control(**engine, runner, lease, settings.token_sha256,
-                                  [&] { service.StartServing(); });
+  control::ControlService control(
+      **engine, runner, lease, settings.token_sha256, [&] { service.StartServing(); }, LookAgain);
 
   const auto socket = TakeSocket(settings);
   if (!socket && settings.socket_descriptor) {
@@ -251,26 +270,54 @@ int Serve(const Settings& settings, const sigset_t& signals) {
   return kExitOk;
 }
 
+// Becomes a zygote, which returns in each of the workers that it forks, with what it has prepared for them;
+// nullptr in the zygote itself, when it is to end.
+std::unique_ptr<engine::PreparedEngine> ForkFromZygote(char** arguments) {
+  jail::BeginZygote();
+  const auto refuse = [](const base::Error& error) {
+    jail::RefuseToFork(error.message + " " + error.detail);
+    return nullptr;
+  };
+  // Nothing is spilled to disk by it.
+  if (const auto rehearsed = engine::PreparedEngine::Rehearse("/nonexistent"); !rehearsed)
+    return refuse(rehearsed.error());
+  auto prepared = engine::PreparedEngine::Open();
+  if (!prepared) return refuse(prepared.error());
+  // What the rehearsal has left would be copied by whoever writes to it.
+  engine::ReleaseFreedMemory();
+  if (!jail::ForkWorkers(arguments)) return nullptr;
+  base::ReseedRandom();
+  return std::move(*prepared);
+}
+
 }  // namespace
 }  // namespace pondpilot::worker
 
-int main() {
+int main(int argc, char** argv) {
   using namespace pondpilot::worker;
   TuneAllocator();
   engine::UseSmallThreadStacks();
-  BoundResolver();
   pondpilot::base::SkipLockOrderChecks();
+  std::unique_ptr<engine::PreparedEngine> prepared;
+  if (argc > 1 && argv[1] == pondpilot::jail::kZygoteArgument) {
+    prepared = ForkFromZygote(argv);
+    if (!prepared) return kExitOk;
+    // The worker's environment is another one.
+    TuneAllocator();
+  }
+  BoundResolver();
   signal(SIGPIPE, SIG_IGN);
   // Blocked in every thread and taken by the main thread alone.
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, kLookAgain);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   const auto settings = ReadSettings();
   if (!settings) return kExitConfiguration;
   try {
-    return Serve(*settings, signals);
+    return Serve(*settings, signals, std::move(prepared));
   } catch (const std::exception& failure) {
     std::cerr << "pondpilot-worker: " << failure.what() << "\n";
     return kExitEnvironment;

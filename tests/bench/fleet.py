@@ -8,7 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -107,6 +108,45 @@ def cpu_ms(engine: Engine, processes: list[str]) -> int:
     return sum((int(of[11]) + int(of[12])) * 10 for of in fields)
 
 
+def wakes(engine: Engine, processes: list[str]) -> int:
+    """How often all threads together have waited for something and gone on."""
+    texts = of_processes(engine, processes, "task/*/status")
+    return sum(int(count) for text in texts for count in re.findall(r"^voluntary_ctxt_switches:\s+(\d+)", text, re.M))
+
+
+@dataclass
+class Processes:
+    """Workers of one proxy that are processes."""
+    seconds: list[float] = field(default_factory=list)
+    count: int = 0
+    phases: dict[str, float] = field(default_factory=dict)
+    pss_mb: float = 0
+    idle_percent: float = 0
+    wakes_per_second: float = 0
+
+
+def processes_side_by_side(engine: Engine, network: str, idle: int) -> tuple[list[str], dict[str, Processes]]:
+    """First queries in turn at a proxy whose workers run their program and at one that has a zygote, so that whatever else
+    the machine does meets both; then all of them idle at the same time."""
+    kinds = {"a process that runs its program": False, "a process that a zygote forked": True}
+    measured = {name: Processes() for name in kinds}
+    with ExitStack() as stack:
+        proxies = {name: stack.enter_context(proxy_with(engine, network, memory="4g", socket=False, zygote=zygote))
+                   for name, zygote in kinds.items()}
+        for number in range(10):
+            for name, proxy in proxies.items():
+                measured[name].seconds += first_queries(lambda _, p=proxy, n=number: p.user(f"cold-{n}"), 1)
+        workers = {name: worker_processes(proxy.container) for name, proxy in proxies.items()}
+        before = {name: (cpu_ms(engine, of), wakes(engine, of)) for name, of in workers.items()}
+        time.sleep(idle)  # what is measured is a time in which nothing happens
+        for name, of in workers.items():
+            at = measured[name]
+            at.count, at.phases, at.pss_mb = len(of), phases(proxies[name]), pss_mb(engine, of)
+            at.idle_percent = (cpu_ms(engine, of) - before[name][0]) / len(of) / idle / 10
+            at.wakes_per_second = (wakes(engine, of) - before[name][1]) / len(of) / idle
+    return [row(name, at.seconds) for name, at in measured.items()], measured
+
+
 def machine() -> list[str]:
     models = re.findall(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)
     return [f"* Machine: {models[0] if models else 'unknown'}, {os.cpu_count()} cores, Docker "
@@ -122,6 +162,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="./dev bench fleet")
     parser.add_argument("--users", type=int, default=100, help="at once")
     parser.add_argument("--idle", type=int, default=60, help="seconds that idle workers are watched")
+    parser.add_argument("--processes", action="store_true", help="only workers that are processes, and no crowd")
     parser.add_argument("--write", action="store_true", help=f"also write {PAGE}")
     asked = parser.parse_args()
     engine = Engine()
@@ -130,6 +171,10 @@ def main() -> None:
         out = ["# Benchmarks of the fleet", "", "What `./dev bench fleet` printed.", "", *machine(), "",
                "### First query of a new user, from opening a connection to the last row", "",
                "| Where the worker comes from | p50 ms | slowest ms |", "|---|--:|--:|"]
+        if asked.processes:
+            starts, processes = processes_side_by_side(engine, network, asked.idle)
+            print("\n".join(starts), *(f"{name}: {at}" for name, at in processes.items()), sep="\n")
+            return
         progress("containers by themselves")
         out.append(row("(`docker run --rm … /bin/true` of the workers' image, to compare)", bare_containers(engine)))
         progress("cold containers")
@@ -139,20 +184,14 @@ def main() -> None:
         progress("warm containers")
         with proxy_with(engine, network, warm=2) as proxy:
             out.append(row("a container, warm", warm_first_queries(proxy, 10)))
-        progress("processes")
-        with proxy_with(engine, network, memory="4g", socket=False) as proxy:
-            out.append(row("a process, started", first_queries(lambda n: proxy.user(f"cold-{n}"), 10)))
-            process_phases = phases(proxy)
-            workers = worker_processes(proxy.container)
-            idle_process = pss_mb(engine, workers)
-            cpu_before = cpu_ms(engine, workers)
-            time.sleep(asked.idle)  # what is measured is a time in which nothing happens
-            idle_cpu = (cpu_ms(engine, workers) - cpu_before) / len(workers)
+        progress("processes, each running its program and forked by a zygote")
+        starts, processes = processes_side_by_side(engine, network, asked.idle)
+        out += starts
         progress("warm processes")
         with proxy_with(engine, network, memory="4g", socket=False, warm=2) as proxy:
             out.append(row("a process, warm", warm_first_queries(proxy, 10)))
         out += ["", "### Where the time of a start goes, p50 ms", "", "| | create | start | ready | attach |", "|---|--:|--:|--:|--:|"]
-        for name, of in (("container", of_containers), ("process", process_phases)):
+        for name, of in (("container", of_containers), *((name, at.phases) for name, at in processes.items())):
             out.append(f"| {name} | {of['create']:.0f} | {of['start']:.0f} | {of['ready']:.0f} | {of['attach']:.0f} |")
         progress(f"{asked.users} users at once")
         with proxy_with(engine, network, max_per_host=asked.users, start_timeout="5m", queue_timeout="5m") as proxy:
@@ -163,8 +202,9 @@ def main() -> None:
                 "| All answered after, s | p50 of them, s | errors |", "|--:|--:|--:|", f"| {total:.1f} | {middle:.1f} | {failed} |", "",
                 "### A worker that does nothing", "", "| | memory (PSS), MiB | workers per GiB |", "|---|--:|--:|",
                 f"| container, of {len(containers)} | {idle_container:.1f} | {1024 / idle_container:.0f} |",
-                f"| process, of {len(workers)} | {idle_process:.1f} | {1024 / idle_process:.0f} |", "",
-                f"An idle worker process used {idle_cpu / asked.idle / 10:.3f} % of a core.", ""]
+                *(f"| {name}, of {at.count} | {at.pss_mb:.1f} | {1024 / at.pss_mb:.0f} |" for name, at in processes.items()), "",
+                *(f"An idle worker that is {name} used {at.idle_percent:.3f} % of a core, {at.wakes_per_second:.1f} wake-ups a second."
+                  for name, at in processes.items()), ""]
         text = "\n".join(out)
     finally:
         engine.close()

@@ -2,6 +2,7 @@
 container that was started without any rights of its own."""
 
 import json
+import re
 
 from tests.support.databases import PASSWORD
 from tests.support.engine import SOCKET, CommandFailed, docker
@@ -10,19 +11,31 @@ from tests.support.tokens import SECRET
 from tests.support.waiting import eventually
 
 ENVIRONMENT = 3
-LIST_WORKERS = """
+# The status of each process of a name, after its number; of one that ends meanwhile, nothing.
+STATUS_OF = """
 for folder in /proc/[0-9]*; do
-  if [ "$(cat $folder/comm 2>/dev/null)" = pondpilot-worke ]; then echo "${folder#/proc/}"; fi
+  if [ "$(cat $folder/comm 2>/dev/null)" = NAME ] && status=$(cat $folder/status 2>/dev/null); then
+    echo "== ${folder#/proc/}"; echo "$status"
+  fi
 done"""
 
 
+def processes_named(proxy: Proxy, name: str) -> dict[int, dict[str, str]]:
+    """What the kernel says of each process that it knows by this name, by process id."""
+    text = docker("exec", proxy.container, "sh", "-c", STATUS_OF.replace("NAME", name))
+    processes = {}
+    for block in text.split("== ")[1:]:
+        number, *lines = block.splitlines()
+        processes[int(number)] = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+    return processes
+
+
 def worker_processes(proxy: Proxy) -> dict[int, dict[str, str]]:
-    """What the kernel says of each worker, by process id."""
-    workers = {}
-    for number in docker("exec", proxy.container, "sh", "-c", LIST_WORKERS).split():
-        status = docker("exec", proxy.container, "cat", f"/proc/{number}/status")
-        workers[int(number)] = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
-    return workers
+    return processes_named(proxy, "pondpilot-worke")
+
+
+def zygotes(proxy: Proxy) -> dict[int, dict[str, str]]:
+    return processes_named(proxy, "pondpilot-zygot")
 
 
 def as_user(proxy: Proxy, user: int, script: str) -> str:
@@ -104,13 +117,78 @@ def test_no_secret_is_in_a_workers_environment_or_the_jailers(alone: Proxy):
     for number, status in worker_processes(alone).items():
         user = status["Uid"].split()[0]
         environment = docker("exec", "-u", f"{user}:{user}", alone.container, "cat", f"/proc/{number}/environ")
-        assert "PONDPILOT_WORKER_ID=" in environment
+        assert "LANG=C.UTF-8" in environment
         assert SECRET not in environment and PASSWORD not in environment and "JWT_SECRET" not in environment
     jailers = docker("exec", alone.container, "sh", "-c",
                      "for f in /proc/[0-9]*; do if [ $(cat $f/comm) = pondpilot-jaile ]; then cat $f/environ; fi; done 2>/dev/null || true")
     assert "PONDPILOT_JAILER_FD=" in jailers and "JWT_SECRET" not in jailers
     said = alone.logs() + json.dumps(alone.get("/health/detailed").json())
     assert SECRET not in said and PASSWORD not in said
+
+
+def title(proxy: Proxy, number: int) -> str:
+    return docker("exec", proxy.container, "sh", "-c", f"tr '\\0' ' ' < /proc/{number}/cmdline || true").strip()
+
+
+def test_workers_come_from_a_zygote_and_show_their_names(alone: Proxy):
+    alone.user("gina").value("SELECT 1")
+    (zygote,) = zygotes(alone).values()
+    assert zygote["Threads"] == "1"
+    jailer = zygote["PPid"]
+    workers = worker_processes(alone)
+    assert workers
+    assert all(status["PPid"] == jailer for status in workers.values()), "their ends are told to the jailer"
+    ids = docker("exec", alone.container, "ls", "/var/lib/pondpilot/spill").split()
+    titles = [shown for number in workers if (shown := title(alone, number))]
+    assert titles and all(shown.removeprefix("pondpilot-worker ") in ids for shown in titles)
+    (ready,) = alone.log_lines("Worker processes ready")
+    assert ready["zygote"] == "ready"
+
+
+def test_workers_of_one_zygote_have_nothing_in_common(alone: Proxy):
+    sql = "SELECT concat_ws(' ', random(), gen_random_uuid(), uuid())"
+    seen = {word for user in ("hans", "ines", "jan") for word in alone.user(user).value(sql).split()}
+    assert len(seen) == 9
+    sockets = []
+    for number, status in worker_processes(alone).items():
+        user = status["Uid"].split()[0]
+        links = docker("exec", "-u", f"{user}:{user}", alone.container, "sh", "-c", f"readlink /proc/{number}/fd/* || true")
+        sockets.append(set(re.findall(r"socket:\[\d+\]", links)))
+    sockets = [of for of in sockets if of]  # of one that has ended meanwhile there are none
+    assert len(sockets) >= 3
+    for one, of in enumerate(sockets):
+        assert all(not of & other for other in sockets[one + 1:])
+
+
+def test_a_zygote_that_is_killed_is_replaced(engine, network):
+    proxy = Proxy(engine, ProxyOptions(network, base_config(engine, network), socket=False, memory="1g"))
+    try:
+        proxy.wait_ready()
+        (killed,) = zygotes(proxy)
+        docker("exec", proxy.container, "sh", "-c", f"kill -9 {killed}")
+        assert proxy.user("first").value("SELECT 42") == 42, "at once, by running the worker's program if need be"
+        eventually(lambda: set(zygotes(proxy)) - {killed}, "there is another", 30)
+        eventually(lambda: proxy.log_lines("Worker processes are forked by a zygote again"), "it is said", 30)
+        assert proxy.user("second").value("SELECT 42") == 42
+        newest = max(worker_processes(proxy))
+        assert title(proxy, newest).startswith("pondpilot-worker ")
+        (lost,) = proxy.log_lines("The zygote that forks worker processes is gone")
+        assert lost["level"] == "warn"
+    finally:
+        proxy.remove()
+
+
+def test_without_a_zygote_each_worker_runs_its_program(engine, network):
+    proxy = Proxy(engine, ProxyOptions(network, base_config(engine, network, zygote=False), socket=False, memory="1g"))
+    try:
+        proxy.wait_ready()
+        assert proxy.user("alone").value("SELECT 42") == 42
+        assert zygotes(proxy) == {}
+        for number, status in worker_processes(proxy).items():
+            user = status["Uid"].split()[0]
+            assert "PONDPILOT_WORKER_ID=" in docker("exec", "-u", f"{user}:{user}", proxy.container, "cat", f"/proc/{number}/environ")
+    finally:
+        proxy.remove()
 
 
 def test_what_is_denied_is_said_once_and_loudly(alone: Proxy):

@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <chrono>
+#include <cstdint>
 #include <expected>
 #include <limits>
 #include <optional>
@@ -78,14 +80,24 @@ std::expected<WorkerRequest, std::string> ReadRequest(const Message& message,
   return request;
 }
 
-Answer Hello(const Spawner& spawner) {
+// Nothing when there is to be none.
+void AddZygote(Message& message, const char* name, const Spawner& spawner) {
+  const Zygote* zygote = spawner.zygote();
+  if (zygote != nullptr) message.Add(name, zygote->ready() ? "ready" : zygote->reason());
+}
+
+Answer Hello(Spawner& spawner, const Message& request) {
   if (::access(spawner.options().program.c_str(), X_OK) != 0) {
     return std::unexpected(
         "The worker's program " + spawner.options().program +
         " can't be run: " + std::generic_category().message(errno) +
         ". It is in the image ghcr.io/pondpilot/proxy; elsewhere it must stand beside the jailer's.");
   }
-  return Message{"ok", {}}.Add("report", Encode(spawner.report())).Add("program", spawner.options().program);
+  if (request.Number("zygote") == 1) spawner.UseZygote();
+  Message answer{"ok", {}};
+  answer.Add("report", Encode(spawner.report())).Add("program", spawner.options().program);
+  AddZygote(answer, "zygote", spawner);
+  return answer;
 }
 
 Answer Launch(Spawner& spawner, const Received& received) {
@@ -129,7 +141,7 @@ Answer Clear(const Spawner& spawner, const Message& request) {
 
 Answer Handle(Spawner& spawner, const Received& received) {
   const std::string& verb = received.message.verb;
-  if (verb == "hello") return Hello(spawner);
+  if (verb == "hello") return Hello(spawner, received.message);
   if (verb == "launch") return Launch(spawner, received);
   if (verb == "adopt") return Adopt(spawner, received.message);
   if (verb == "clear") return Clear(spawner, received.message);
@@ -151,6 +163,14 @@ void Tell(int channel, const Ended& ended) {
                           .Add("oom", ended.out_of_memory ? 1U : 0U));
 }
 
+// Milliseconds until the zygote is to be tended; -1: until something happens.
+int Patience(const Spawner& spawner) {
+  const auto due = spawner.zygote() != nullptr ? spawner.zygote()->due() : std::nullopt;
+  if (!due) return -1;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(*due - Zygote::Clock::now());
+  return static_cast<int>(std::clamp<int64_t>(left.count(), 0, 60'000));
+}
+
 }  // namespace
 
 void ServeJailer(int channel, SpawnerOptions options) {
@@ -160,7 +180,12 @@ void ServeJailer(int channel, SpawnerOptions options) {
     if (spawner) {
       for (const int descriptor : spawner->Watched()) wait.push_back({descriptor, POLLIN, 0});
     }
-    if (::poll(wait.data(), wait.size(), -1) < 0) continue;
+    if (::poll(wait.data(), wait.size(), spawner ? Patience(*spawner) : -1) < 0) continue;
+    if (spawner && spawner->TendZygote()) {
+      Message news{"zygote", {}};
+      AddZygote(news, "state", *spawner);
+      (void)Send(channel, news);
+    }
     if (spawner) {
       for (const Ended& ended : spawner->Collect()) Tell(channel, ended);
     }

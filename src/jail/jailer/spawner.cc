@@ -4,6 +4,8 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -22,6 +24,7 @@
 #include <system_error>
 
 #include "jail/jailer/wire.h"
+#include "jail/plan_message.h"
 #include "jail/privileges.h"
 
 namespace pondpilot::jail {
@@ -65,16 +68,17 @@ bool MapUser(pid_t process) {
          WriteFile(folder + "/gid_map", one(::getegid()));
 }
 
-// All that the child says until it runs its program or ends; nullopt when neither happens in time.
-std::optional<std::string> ReadReport(int pipe) {
+// All that the child says until it goes on or ends; nullopt when neither happens in time.
+std::optional<std::string> ReadReport(int line) {
   std::string text;
   const auto end = std::chrono::steady_clock::now() + kStartPatience;
   while (text.size() < kMaxReport) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
-    pollfd wait{pipe, POLLIN, 0};
+    pollfd wait{line, POLLIN, 0};
     if (left.count() <= 0 || ::poll(&wait, 1, static_cast<int>(left.count())) == 0) return std::nullopt;
-    std::array<char, 1024> buffer{};
-    const ssize_t got = ::read(pipe, buffer.data(), buffer.size());
+    // A packet each; what does not fit is lost.
+    std::array<char, kMaxReport> buffer{};
+    const ssize_t got = ::read(line, buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) break;
     text.append(buffer.data(), static_cast<size_t>(got));
@@ -161,7 +165,7 @@ std::string Spawner::Probe() {
   plan.files.writable = {options_.spill_folder};
   const auto started = Start(plan, true, "");
   if (!started) return "No process can be started: " + started.error() + ".";
-  const auto text = ReadReport(started->report.get());
+  const auto text = ReadReport(started->line.get());
   Kill(started->process);
   const auto report = text ? DecodeReport(*text) : std::nullopt;
   if (!report)
@@ -189,51 +193,63 @@ std::string Spawner::Probe() {
   return {};
 }
 
+void Spawner::UseZygote() {
+  if (zygote_) return;
+  // Workers that it forks have a go-between as their parent, which leaves them to this process.
+  if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return;
+  zygote_ = std::make_unique<Zygote>(options_.program);
+  zygote_->Start();
+}
+
+// A child that waits at the other end of `own_end` to be told that all is prepared. `forked`: by the zygote,
+// which means that it has to be told its plan as well.
+std::expected<pid_t, std::string> Spawner::Begin(const Plan& plan, bool probe, const base::Descriptor& line,
+                                                 base::Descriptor& own_end, bool& forked) {
+  if (!probe && zygote_ && zygote_->ready()) {
+    const auto child = zygote_->Fork(namespaces_, line.get());
+    forked = child.has_value();
+    if (forked) return child;
+  }
+  const pid_t child = Fork(namespaces_);
+  if (child < 0) return std::unexpected(Why(errno));
+  if (child > 0) return child;
+  own_end.Close();
+  char byte = 0;
+  if (::read(line.get(), &byte, 1) != 1) ::_exit(kNotJailed);
+  int keep = line.get();
+  const Report done = EnterJail(plan, keep);
+  std::string said = probe ? Encode(done) : WhatFailed(plan, done);
+  if (said.empty()) said = "The worker's program can't be run: " + RunProgram(plan) + ".";
+  (void)!::write(keep, said.data(), said.size());
+  ::_exit(probe ? 0 : kNotRun);
+}
+
 std::expected<Spawner::Started, std::string> Spawner::Start(const Plan& plan, bool probe,
                                                             const std::string& cgroup) {
-  std::array<int, 2> report{};
-  std::array<int, 2> go{};
-  if (::pipe2(report.data(), O_CLOEXEC) != 0) return std::unexpected(Why(errno));
-  base::Descriptor report_read(report[0]);
-  base::Descriptor report_write(report[1]);
-  if (::pipe2(go.data(), O_CLOEXEC) != 0) return std::unexpected(Why(errno));
-  base::Descriptor go_read(go[0]);
-  base::Descriptor go_write(go[1]);
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0)
+    return std::unexpected(Why(errno));
+  base::Descriptor own_end(ends[0]);
+  base::Descriptor line(ends[1]);
 
   Plan own = plan;
   own.namespaces = namespaces_ != 0;
   own.layers = probe ? std::vector<Layer>{} : layers_;
-  const pid_t child = Fork(namespaces_);
-  if (child < 0) return std::unexpected(Why(errno));
-  if (child == 0) {
-    go_write.Close();
-    char byte = 0;
-    if (::read(go_read.get(), &byte, 1) != 1) ::_exit(kNotJailed);
-    int keep = report_write.get();
-    const Report done = EnterJail(own, keep);
-    std::string said;
-    if (probe) said = Encode(done);
-    for (const Layer layer : own.layers) {
-      if (layer != Layer::kCgroup && !done[layer].applied) {
-        said = "The isolation of a worker failed at " + std::string(ToString(layer)) + ": " +
-               done[layer].reason + ".";
-        break;
-      }
-    }
-    if (said.empty()) said = "The worker's program can't be run: " + RunProgram(own) + ".";
-    (void)!::write(keep, said.data(), said.size());
-    ::_exit(probe ? 0 : kNotRun);
-  }
+  bool forked = false;
+  const auto child = Begin(own, probe, line, own_end, forked);
+  if (!child) return std::unexpected(child.error());
+  line.Close();
   std::string failed;
-  if ((namespaces_ & CLONE_NEWUSER) != 0 && !MapUser(child))
+  if ((namespaces_ & CLONE_NEWUSER) != 0 && !MapUser(*child))
     failed = "a user namespace can't be set up: " + Why(errno);
-  if (failed.empty() && !cgroup.empty() && cgroups_) failed = cgroups_->Add(cgroup, child);
-  if (failed.empty() && ::write(go_write.get(), "g", 1) != 1) failed = Why(errno);
+  if (failed.empty() && !cgroup.empty() && cgroups_) failed = cgroups_->Add(cgroup, *child);
+  const Message go = forked ? ToMessage(own) : Message{"go", {}};
+  if (failed.empty() && !Send(own_end.get(), go, forked ? own.socket : -1)) failed = Why(errno);
   if (!failed.empty()) {
-    Kill(child);
+    Kill(*child);
     return std::unexpected(failed);
   }
-  return Started{.process = child, .report = std::move(report_read)};
+  return Started{.process = *child, .line = std::move(own_end)};
 }
 
 std::optional<uint32_t> Spawner::TakeUser() {
@@ -253,6 +269,7 @@ std::expected<Spawned, std::string> Spawner::Launch(const WorkerRequest& request
   if (Runs(request.id)) return std::unexpected("There is a worker of that name.");
   Plan plan;
   plan.program = options_.program;
+  plan.title = request.id;
   plan.environment = request.environment;
   plan.amounts = request.amounts;
   plan.user = TakeUser();
@@ -281,7 +298,7 @@ std::expected<Spawned, std::string> Spawner::Launch(const WorkerRequest& request
   Worker worker{.id = request.id,
                 .spawned = {.process = started->process, .start = 0, .user = plan.user.value_or(0)},
                 .handle = OpenProcess(started->process)};
-  const auto said = ReadReport(started->report.get());
+  const auto said = ReadReport(started->line.get());
   const auto start = StartTime(started->process);
   if (!said || !said->empty() || !start || !worker.handle.valid()) {
     Kill(started->process);
@@ -331,6 +348,7 @@ bool Spawner::Signal(const Spawned& worker, int number) {
 std::vector<int> Spawner::Watched() const {
   std::vector<int> descriptors;
   for (const auto& [process, worker] : workers_) descriptors.push_back(worker.handle.get());
+  if (zygote_ && zygote_->watched() >= 0) descriptors.push_back(zygote_->watched());
   return descriptors;
 }
 

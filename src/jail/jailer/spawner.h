@@ -2,10 +2,11 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
-#include <deque>
 #include <expected>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "base/unix_socket.h"
 #include "jail/cgroup.h"
 #include "jail/enter.h"
+#include "jail/jailer/zygote.h"
 #include "jail/layers.h"
 
 namespace pondpilot::jail {
@@ -54,6 +56,15 @@ class Spawner {
   const Report& report() const { return report_; }
   const SpawnerOptions& options() const { return options_; }
 
+  // From now on workers are forked by a zygote while there is one, and run their program by themselves
+  // otherwise. Waits until the zygote is there or has failed.
+  void UseZygote();
+  // nullptr: it is not used.
+  const Zygote* zygote() const { return zygote_.get(); }
+  // To be called when a watched descriptor is readable and when Zygote::due() is over. True when the zygote
+  // has been lost, or is there again.
+  bool TendZygote() { return zygote_ && zygote_->Tend(); }
+
   // `socket` is what the worker is to listen on. The error is a sentence; nothing is left behind then.
   std::expected<Spawned, std::string> Launch(const WorkerRequest& request, int socket);
   // Looks after a worker that another spawner has started. False: there is no such worker.
@@ -63,7 +74,7 @@ class Spawner {
   // False: it does not run, or was not started or adopted here.
   bool Signal(const Spawned& worker, int number);
 
-  // Descriptors that become readable when a worker has ended.
+  // Descriptors that become readable when a worker has ended, or the zygote.
   std::vector<int> Watched() const;
   // Clears away after those that have ended since the last call.
   std::vector<Ended> Collect();
@@ -78,13 +89,15 @@ class Spawner {
   };
   struct Started {
     pid_t process = -1;
-    base::Descriptor report;  // what the child says; ends when its program runs
+    base::Descriptor line;  // what the child says; ends when it is in its jail and goes on
   };
 
   explicit Spawner(SpawnerOptions options) : options_(std::move(options)) {}
   std::string Probe();
   void ChooseNamespaces();
   std::expected<Started, std::string> Start(const Plan& plan, bool probe, const std::string& cgroup);
+  std::expected<pid_t, std::string> Begin(const Plan& plan, bool probe, const base::Descriptor& line,
+                                          base::Descriptor& own_end, bool& forked);
   std::optional<uint32_t> TakeUser();
   bool Runs(const std::string& id) const;
   void EndUser(uint32_t user) const;
@@ -102,6 +115,7 @@ class Spawner {
   uint32_t next_user_ = 0;
   uint32_t turn_ = 0;
   std::map<pid_t, Worker> workers_;
+  std::unique_ptr<Zygote> zygote_;
 };
 
 // The start time of a process; nullopt when there is none.

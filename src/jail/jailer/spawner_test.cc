@@ -10,10 +10,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
 #include "base/temporary_folder.h"
 
@@ -29,7 +32,8 @@ using ::testing::HasSubstr;
 
 constexpr int kPatienceMs = 20'000;
 
-class SpawnerTest : public ::testing::Test {
+// Workers that run their program by themselves, and workers that a zygote has forked.
+class SpawnerTest : public ::testing::TestWithParam<bool> {
  protected:
   void SetUp() override {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -39,7 +43,12 @@ class SpawnerTest : public ::testing::Test {
     auto opened = Spawner::Open({.program = PONDPILOT_INTRUDER, .spill_folder = folder_ + "/spill"});
     ASSERT_TRUE(opened) << opened.error();
     spawner_.emplace(std::move(*opened));
+    if (!Forked()) return;
+    spawner_->UseZygote();
+    ASSERT_NE(spawner_->zygote(), nullptr);
+    ASSERT_TRUE(spawner_->zygote()->ready()) << spawner_->zygote()->reason();
   }
+  static bool Forked() { return GetParam(); }
   void TearDown() override {
     if (!spawner_) return;
     for (const Spawned& worker : running_) (void)spawner_->Signal(worker, SIGKILL);
@@ -106,14 +115,14 @@ class SpawnerTest : public ::testing::Test {
 #define NEEDS(layer) \
   if (!Has(layer)) GTEST_SKIP() << "denied here: " << spawner_->report()[layer].reason
 
-TEST_F(SpawnerTest, AWorkerRunsAndItsExitCodeIsKnown) {
+TEST_P(SpawnerTest, AWorkerRunsAndItsExitCodeIsKnown) {
   EXPECT_EQ(Try("nothing"), 0);
   EXPECT_EQ(Try("exit", "7"), 7);
   // The first process of a namespace can't be ended by its own SIGABRT; abort() then has another way.
   EXPECT_THAT(Try("crash"), AnyOf(Eq(128 + SIGABRT), Eq(128 + SIGSEGV)));
 }
 
-TEST_F(SpawnerTest, LayersThatNeedNoRightAreThere) {
+TEST_P(SpawnerTest, LayersThatNeedNoRightAreThere) {
   EXPECT_TRUE(Has(Layer::kLimits)) << spawner_->report()[Layer::kLimits].reason;
   EXPECT_TRUE(Has(Layer::kSeccomp)) << spawner_->report()[Layer::kSeccomp].reason;
   EXPECT_TRUE(Has(Layer::kPrivileges)) << spawner_->report()[Layer::kPrivileges].reason;
@@ -123,7 +132,7 @@ TEST_F(SpawnerTest, LayersThatNeedNoRightAreThere) {
   }
 }
 
-TEST_F(SpawnerTest, SystemCallsThatAWorkerDoesNotNeedAreRefused) {
+TEST_P(SpawnerTest, SystemCallsThatAWorkerDoesNotNeedAreRefused) {
   for (const char* attempt : {"fork",
                               "unshare",
                               "mount",
@@ -155,12 +164,12 @@ TEST_F(SpawnerTest, SystemCallsThatAWorkerDoesNotNeedAreRefused) {
   }
 }
 
-TEST_F(SpawnerTest, AWorkerThatHasStartedBecomesNoOtherProgramAndMakesNoUnixSocket) {
+TEST_P(SpawnerTest, AWorkerThatHasStartedBecomesNoOtherProgramAndMakesNoUnixSocket) {
   EXPECT_EQ(Try("exec later"), EPERM);
   EXPECT_EQ(Try("unix socket later"), EPERM);
 }
 
-TEST_F(SpawnerTest, NothingIsInherited) {
+TEST_P(SpawnerTest, NothingIsInherited) {
   const int kept_open = ::open("/etc/passwd", O_RDONLY);  // NOLINT(android-cloexec-open): that is the point
   const int high = ::fcntl(kept_open, F_DUPFD, 200);
   EXPECT_EQ(Try("descriptors"), 0);
@@ -168,7 +177,7 @@ TEST_F(SpawnerTest, NothingIsInherited) {
   ::close(high);
 }
 
-TEST_F(SpawnerTest, FilesOfOthersAreOutOfReach) {
+TEST_P(SpawnerTest, FilesOfOthersAreOutOfReach) {
   NEEDS(Layer::kLandlock);
   const std::string open_to_all = WriteFile("config.yaml", "secret", 0644);
   EXPECT_EQ(Try("read", open_to_all), Has(Layer::kMounts) ? ENOENT : EACCES);
@@ -178,10 +187,12 @@ TEST_F(SpawnerTest, FilesOfOthersAreOutOfReach) {
   EXPECT_THAT(Try("list", "/proc"), AnyOf(Eq(EACCES), Eq(ENOENT)));
   EXPECT_THAT(Try("read", "/etc/passwd"), AnyOf(Eq(EACCES), Eq(ENOENT)));
   EXPECT_THAT(Try("write", "/usr/lib/left-behind"), AnyOf(Eq(EACCES), Eq(EROFS)));
-  EXPECT_THAT(Try("exec", "/bin/true"), AnyOf(Eq(EACCES), Eq(ENOENT)));
+  // One that was forked never needed to run a program.
+  EXPECT_THAT(Try("exec", "/bin/true"),
+              Forked() ? AnyOf(Eq(EPERM), Eq(EPERM)) : AnyOf(Eq(EACCES), Eq(ENOENT)));
 }
 
-TEST_F(SpawnerTest, WhatItNeedsIsThere) {
+TEST_P(SpawnerTest, WhatItNeedsIsThere) {
   EXPECT_EQ(Try("read", "/etc/resolv.conf"), 0);
   EXPECT_EQ(Try("read", "/dev/urandom"), 0);
   EXPECT_EQ(Try("read", "/usr/bin/env"), 0);
@@ -189,7 +200,7 @@ TEST_F(SpawnerTest, WhatItNeedsIsThere) {
   EXPECT_EQ(Try("own fd"), 0);
 }
 
-TEST_F(SpawnerTest, GivenFilesCanBeReadAndNotWritten) {
+TEST_P(SpawnerTest, GivenFilesCanBeReadAndNotWritten) {
   WorkerRequest request = Request("read", WriteFile("shop.db", "rows", 0644));
   request.files = {folder_ + "/shop.db", folder_ + "/is-not-there.db"};
   EXPECT_EQ(Run(request).status, 0);
@@ -198,7 +209,7 @@ TEST_F(SpawnerTest, GivenFilesCanBeReadAndNotWritten) {
   EXPECT_THAT(Run(request).status, AnyOf(Eq(EACCES), Eq(EROFS)));
 }
 
-TEST_F(SpawnerTest, TheSpillFolderIsItsOwnAndGoesWithIt) {
+TEST_P(SpawnerTest, TheSpillFolderIsItsOwnAndGoesWithIt) {
   WorkerRequest request = Request("write", "");
   request.environment[1] = "ARGUMENT=" + Spill(request.id) + "/block";
   EXPECT_EQ(Run(request).status, 0);
@@ -214,7 +225,7 @@ TEST_F(SpawnerTest, TheSpillFolderIsItsOwnAndGoesWithIt) {
 }
 
 // Whoever runs the proxy, and whoever has another worker.
-TEST_F(SpawnerTest, OtherProcessesAreOutOfReach) {
+TEST_P(SpawnerTest, OtherProcessesAreOutOfReach) {
   if (!Has(Layer::kUser) && !Has(Layer::kLandlock)) GTEST_SKIP() << "neither a user id nor Landlock here";
   const Spawned other = Start();
   for (const pid_t victim : {other.process, ::getpid()}) {
@@ -228,7 +239,7 @@ TEST_F(SpawnerTest, OtherProcessesAreOutOfReach) {
   EXPECT_EQ(StartTime(other.process), other.start) << "the other one still runs";
 }
 
-TEST_F(SpawnerTest, UserIdsAreApart) {
+TEST_P(SpawnerTest, UserIdsAreApart) {
   NEEDS(Layer::kUser);
   const Spawned one = Start();
   const Spawned two = Start();
@@ -242,7 +253,7 @@ TEST_F(SpawnerTest, UserIdsAreApart) {
   }
 }
 
-TEST_F(SpawnerTest, SocketsOfOthersAreOutOfReach) {
+TEST_P(SpawnerTest, SocketsOfOthersAreOutOfReach) {
   NEEDS(Layer::kUser);
   const std::string folder = folder_ + "/sockets";
   fs::create_directory(folder);
@@ -259,7 +270,7 @@ TEST_F(SpawnerTest, SocketsOfOthersAreOutOfReach) {
   ::close(listening);
 }
 
-TEST_F(SpawnerTest, AbstractSocketsOfOthersAreOutOfReach) {
+TEST_P(SpawnerTest, AbstractSocketsOfOthersAreOutOfReach) {
   NEEDS(Layer::kLandlock);
   if (!spawner_->report()[Layer::kLandlock].reason.empty())
     GTEST_SKIP() << spawner_->report()[Layer::kLandlock].reason;
@@ -275,24 +286,24 @@ TEST_F(SpawnerTest, AbstractSocketsOfOthersAreOutOfReach) {
   ::close(listening);
 }
 
-TEST_F(SpawnerTest, NoPortCanBeTakenButAFreeOne) {
+TEST_P(SpawnerTest, NoPortCanBeTakenButAFreeOne) {
   NEEDS(Layer::kLandlock);
   EXPECT_EQ(Try("bind", "18080"), EACCES);
   EXPECT_EQ(Try("bind", "0"), 0);
 }
 
-TEST_F(SpawnerTest, MemoryIsBounded) {
+TEST_P(SpawnerTest, MemoryIsBounded) {
   EXPECT_EQ(Try("allocate", std::to_string(64 << 20)), 0);
   EXPECT_EQ(Try("allocate", std::to_string(512 << 20)), ENOMEM);
 }
 
-TEST_F(SpawnerTest, FilesAreBounded) {
+TEST_P(SpawnerTest, FilesAreBounded) {
   EXPECT_EQ(Try("large file", std::to_string(1L << 30)), 0);
   EXPECT_EQ(Try("large file", std::to_string(8L << 30)), EFBIG);
   EXPECT_EQ(Try("many files"), EMFILE);
 }
 
-TEST_F(SpawnerTest, ThreadsAreBounded) {
+TEST_P(SpawnerTest, ThreadsAreBounded) {
   if (!Has(Layer::kUser) && !Has(Layer::kCgroup)) GTEST_SKIP() << "neither a user id nor a cgroup here";
   for (const auto& [threads, outcome] : {std::pair("32", 0), std::pair("200", EAGAIN)}) {
     WorkerRequest request = Request("threads", threads);
@@ -301,25 +312,25 @@ TEST_F(SpawnerTest, ThreadsAreBounded) {
   }
 }
 
-TEST_F(SpawnerTest, ProcessorsAreAsManyAsCoresAllotted) {
+TEST_P(SpawnerTest, ProcessorsAreAsManyAsCoresAllotted) {
   EXPECT_EQ(Try("processors"), 1);
   // However many threads spin; a little more is the scheduler's rounding.
   EXPECT_LE(Try("spin", "4"), 115);
 }
 
-TEST_F(SpawnerTest, ProcessorTimeIsBoundedInFractions) {
+TEST_P(SpawnerTest, ProcessorTimeIsBoundedInFractions) {
   NEEDS(Layer::kCgroup);
   WorkerRequest request = Request("spin", "2");
   request.amounts.cpu_cores = 0.25;
   EXPECT_LE(Run(request).status, 40);
 }
 
-TEST_F(SpawnerTest, ItsOwnProcessIsAllThatItSees) {
+TEST_P(SpawnerTest, ItsOwnProcessIsAllThatItSees) {
   NEEDS(Layer::kNamespaces);
   EXPECT_EQ(Try("pid"), 1);
 }
 
-TEST_F(SpawnerTest, SignalsReachWorkersAndNothingElse) {
+TEST_P(SpawnerTest, SignalsReachWorkersAndNothingElse) {
   const Spawned worker = Start();
   Spawned recycled = worker;
   recycled.start -= 1;
@@ -339,7 +350,7 @@ TEST_F(SpawnerTest, SignalsReachWorkersAndNothingElse) {
   running_.clear();
 }
 
-TEST_F(SpawnerTest, AnotherSpawnerAdoptsWhatThisOneHasStarted) {
+TEST_P(SpawnerTest, AnotherSpawnerAdoptsWhatThisOneHasStarted) {
   const Spawned worker = Start();
   auto later = Spawner::Open({.program = PONDPILOT_INTRUDER, .spill_folder = folder_ + "/spill"});
   ASSERT_TRUE(later) << later.error();
@@ -358,7 +369,7 @@ TEST_F(SpawnerTest, AnotherSpawnerAdoptsWhatThisOneHasStarted) {
   running_.clear();
 }
 
-TEST_F(SpawnerTest, AProgramThatIsNotThereIsAClearError) {
+TEST_P(SpawnerTest, AProgramThatIsNotThereIsAClearError) {
   auto spawner = Spawner::Open({.program = "/nowhere/pondpilot-worker", .spill_folder = folder_ + "/spill"});
   ASSERT_TRUE(spawner) << spawner.error();
   const auto spawned = spawner->Launch(Request("nothing"), -1);
@@ -367,7 +378,7 @@ TEST_F(SpawnerTest, AProgramThatIsNotThereIsAClearError) {
   EXPECT_TRUE(fs::is_empty(folder_ + "/spill"));
 }
 
-TEST_F(SpawnerTest, NamesThatLeadElsewhereAreRefused) {
+TEST_P(SpawnerTest, NamesThatLeadElsewhereAreRefused) {
   for (const char* id : {"", ".", "..", "a/b", "a\nb", "../spill/w1"}) {
     WorkerRequest request = Request("nothing");
     request.id = id;
@@ -376,7 +387,7 @@ TEST_F(SpawnerTest, NamesThatLeadElsewhereAreRefused) {
   }
 }
 
-TEST_F(SpawnerTest, AnOutOfMemoryKillIsTold) {
+TEST_P(SpawnerTest, AnOutOfMemoryKillIsTold) {
   NEEDS(Layer::kCgroup);
   // What the limits of a process don't count: pages in pipes.
   WorkerRequest request = Request("fill pipes");
@@ -386,6 +397,72 @@ TEST_F(SpawnerTest, AnOutOfMemoryKillIsTold) {
   EXPECT_TRUE(ended.out_of_memory);
   EXPECT_FALSE(Run(Request("nothing")).out_of_memory) << "the next one is not blamed";
 }
+
+std::string CommandLine(pid_t process) {
+  std::ifstream file("/proc/" + std::to_string(process) + "/cmdline");
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+class ZygoteTest : public SpawnerTest {
+ protected:
+  // Does as the jailer's loop: tends the zygote when it says something, and when it is due.
+  void TendUntil(bool ready) {
+    const auto end = Zygote::Clock::now() + std::chrono::seconds(20);
+    while (spawner_->zygote()->ready() != ready && Zygote::Clock::now() < end) {
+      pollfd wait{spawner_->zygote()->watched(), POLLIN, 0};
+      const auto due = spawner_->zygote()->due().value_or(end) - Zygote::Clock::now();
+      (void)::poll(&wait, 1, static_cast<int>(std::max<int64_t>(due / std::chrono::milliseconds(1) + 1, 0)));
+      changes_ += spawner_->TendZygote() ? 1 : 0;
+    }
+    ASSERT_EQ(spawner_->zygote()->ready(), ready) << spawner_->zygote()->reason();
+  }
+  int changes_ = 0;
+};
+
+TEST_P(ZygoteTest, ItsWorkersAreTheJailersOwnAndShowTheirNames) {
+  const Spawned worker = Start();
+  EXPECT_THAT(CommandLine(worker.process), HasSubstr("jail_intruder " + LastId()));
+  std::ifstream file("/proc/" + std::to_string(worker.process) + "/status");
+  const std::string status{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_THAT(status, HasSubstr("PPid:\t" + std::to_string(::getpid()) + "\n"));
+}
+
+TEST_P(ZygoteTest, OneThatIsKilledIsReplacedAndMissedByNobody) {
+  const Spawned before = Start();
+  const pid_t killed = spawner_->zygote()->process();
+  ASSERT_EQ(::kill(killed, SIGKILL), 0);
+  EXPECT_EQ(Try("exit", "7"), 7) << "the next one runs its program by itself";
+  TendUntil(false);
+  EXPECT_THAT(spawner_->zygote()->reason(), HasSubstr("ended"));
+  EXPECT_EQ(StartTime(before.process), before.start) << "its workers go on";
+  TendUntil(true);
+  EXPECT_NE(spawner_->zygote()->process(), killed);
+  EXPECT_EQ(changes_, 2) << "lost, and there again";
+  const Spawned after = Start();
+  EXPECT_THAT(CommandLine(after.process), HasSubstr("jail_intruder " + LastId()));
+}
+
+TEST_P(ZygoteTest, OneWithThreadsIsRefused) {
+  // What a program does as a zygote, its name says (jail/testing/intruder.cc).
+  const std::string program = folder_ + "/zygote with a thread";
+  fs::copy_file(PONDPILOT_INTRUDER, program);
+  auto spawner = Spawner::Open({.program = program, .spill_folder = folder_ + "/spill"});
+  ASSERT_TRUE(spawner) << spawner.error();
+  spawner->UseZygote();
+  EXPECT_FALSE(spawner->zygote()->ready());
+  EXPECT_THAT(spawner->zygote()->reason(), HasSubstr("2 threads"));
+}
+
+TEST_P(ZygoteTest, OneThatDoesNotAnswerIsGivenUp) {
+  ASSERT_EQ(::kill(spawner_->zygote()->process(), SIGSTOP), 0);
+  EXPECT_EQ(Try("exit", "7"), 7);
+  EXPECT_FALSE(spawner_->zygote()->ready());
+  EXPECT_THAT(spawner_->zygote()->reason(), HasSubstr("did not answer"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Forked, ZygoteTest, ::testing::Values(true));
+INSTANTIATE_TEST_SUITE_P(Workers, SpawnerTest, ::testing::Bool(),
+                         [](const auto& kind) { return kind.param ? "Forked" : "Executed"; });
 
 }  // namespace
 }  // namespace pondpilot::jail

@@ -15,12 +15,14 @@
 // pair a message.
 //
 //   proxy → jailer                                           answer
-//   hello                                                    report, program, users
+//   hello [zygote]                                           report, program, [zygote]
 //   launch id, token, memory, cores, [file …] + the socket   pid, start, user
 //   adopt id, pid, start, user                               –
 //   signal pid, start, number                                –
 //   clear id                                                 –   (what a worker that is gone has left on
-//   disk) jailer → proxy, by itself: exited pid, start, status, oom
+//                                                                disk)
+//   jailer → proxy, by itself: exited pid, start, status, oom; zygote state, when it has been lost or is
+//   there again ("ready", or why not)
 //
 // Each request has a number, `n`, which its answer bears; an answer is `ok`, or `error` with a message.
 namespace pondpilot::jail {

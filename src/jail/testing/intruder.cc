@@ -30,12 +30,14 @@
 #include <functional>
 #include <map>
 #include <new>
+#include <stop_token>
 #include <string>
 #include <system_error>
 #include <thread>
 #include <vector>
 
 #include "jail/seccomp.h"
+#include "jail/zygote.h"
 
 // NOLINTBEGIN(concurrency-mt-unsafe): what is called so is called before threads start
 
@@ -298,14 +300,24 @@ const std::map<std::string, std::function<int()>>& Attempts() {
 
 }  // namespace
 
-int main(int, char** argv) {
+int main(int argc, char** argv) {
+  const std::string program = argv[0];
+  if (argc > 1 && argv[1] == pondpilot::jail::kZygoteArgument) {
+    pondpilot::jail::BeginZygote();
+    std::jthread another;
+    if (program.ends_with("zygote with a thread"))
+      another = std::jthread([](const std::stop_token& stop) {
+        while (!stop.stop_requested()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      });
+    if (!pondpilot::jail::ForkWorkers(argv)) return 0;
+  }
   const char* name = std::getenv("ATTEMPT");
   const char* on = std::getenv("ARGUMENT");
   if (on != nullptr) argument = on;
   std::string attempt = name != nullptr ? name : "";
   if (name == nullptr) {
     // Started by a launcher, which has no way to say what is wanted but the program's name: "exit:3".
-    attempt = argv[0];
+    attempt = program;
     attempt.erase(0, attempt.rfind('/') + 1);
     if (const size_t colon = attempt.find(':'); colon != std::string::npos) {
       argument = attempt.substr(colon + 1);

@@ -60,9 +60,9 @@ class Kind {
   virtual void AwaitStubborn(const LaunchedWorker&) {}
 };
 
-class Processes final : public Kind {
+class Processes : public Kind {
  public:
-  Processes() { ::chmod(folder_.c_str(), 0711); }
+  explicit Processes(bool zygote = false) : zygote_(zygote) { ::chmod(folder_.c_str(), 0711); }
 
   std::string Missing() override {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -136,11 +136,18 @@ class Processes final : public Kind {
     options.jailer.spill_folder = folder_ / "spill";
     options.state_folders = {folder_};
     options.instance = "conformance";
+    options.zygote = zygote_;
     return std::make_unique<process::ProcessLauncher>(std::move(options));
   }
 
+  const bool zygote_;
   const base::TemporaryFolder temporary_;
   const fs::path folder_ = temporary_.path();
+};
+
+class ForkedProcesses final : public Processes {
+ public:
+  ForkedProcesses() : Processes(true) {}
 };
 
 class Containers final : public Kind {

@@ -55,12 +55,13 @@ class LauncherTest : public ::testing::Test {
   T kind_;
 };
 
-using Kinds = ::testing::Types<Processes, Containers>;
+using Kinds = ::testing::Types<Processes, ForkedProcesses, Containers>;
 class KindNames {
  public:
   template <typename T>
   static std::string GetName(int) {
-    return std::is_same_v<T, Processes> ? "Processes" : "Containers";
+    if (std::is_same_v<T, Processes>) return "Processes";
+    return std::is_same_v<T, ForkedProcesses> ? "ForkedProcesses" : "Containers";
   }
 };
 TYPED_TEST_SUITE(LauncherTest, Kinds, KindNames);

@@ -68,12 +68,19 @@ void Report(const std::vector<engine::AttachmentState>& states, Response* respon
 }  // namespace
 
 ControlService::ControlService(engine::Engine& engine, session::StatementRunner& runner, Lease& lease,
-                               std::string token_sha256, std::function<void()> start_serving)
+                               std::string token_sha256, std::function<void()> start_serving,
+                               std::function<void()> wake)
     : engine_(engine),
       runner_(runner),
       lease_(lease),
       token_sha256_(std::move(token_sha256)),
-      start_serving_(std::move(start_serving)) {}
+      start_serving_(std::move(start_serving)),
+      wake_(std::move(wake)) {}
+
+void ControlService::Grant(std::chrono::milliseconds lease) {
+  lease_.Grant(lease);
+  wake_();
+}
 
 grpc::Status ControlService::CheckToken(const grpc::ServerContextBase& context) const {
   const auto [first, last] = context.client_metadata().equal_range(contract::kWorkerTokenHeader);
@@ -110,11 +117,11 @@ grpc::Status ControlService::Assign(grpc::ServerContext* context, const proto::A
   assigned_ = true;
   // Attaching can take longer than a lease, and nobody asks for the status meanwhile; it has bounds of its
   // own.
-  lease_.Grant(std::chrono::milliseconds(kMaxLeaseMs));
+  Grant(std::chrono::milliseconds(kMaxLeaseMs));
   const auto states =
       engine_.AttachAndLockDown(attachments, {request->extensions().begin(), request->extensions().end()});
   if (!states) {
-    lease_.Grant(std::chrono::milliseconds(request->lease_ms()));
+    Grant(std::chrono::milliseconds(request->lease_ms()));
     telemetry::Log(telemetry::Level::kError, "Assign failed",
                    {{"error", states.error().message}, {"detail", states.error().detail}});
     return {StatusCode::INTERNAL, states.error().message + " " + states.error().detail};
@@ -125,7 +132,7 @@ grpc::Status ControlService::Assign(grpc::ServerContext* context, const proto::A
     user_id_ = request->user_id();
     assignment_ = request->assignment();
   }
-  lease_.Grant(std::chrono::milliseconds(request->lease_ms()));
+  Grant(std::chrono::milliseconds(request->lease_ms()));
   start_serving_();
   telemetry::Log(telemetry::Level::kInfo, "Worker assigned", {{"databases", states->size()}});
   return grpc::Status::OK;
@@ -169,6 +176,7 @@ grpc::Status ControlService::Drain(grpc::ServerContext* context, const proto::Dr
                                    proto::DrainResponse*) {
   if (grpc::Status checked = CheckToken(*context); !checked.ok()) return checked;
   runner_.Drain();
+  wake_();
   return grpc::Status::OK;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <mutex>
 #include <string>
@@ -16,9 +17,11 @@ namespace pondpilot::worker::control {
 class ControlService final : public pondpilot::control::v1::Worker::WithCallbackMethod_Status<
                                  pondpilot::control::v1::Worker::Service> {
  public:
-  // Everything must outlive the service. `start_serving` runs once, when the worker has become a user's.
+  // Everything must outlive the service. `start_serving` runs once, when the worker has become a user's;
+  // `wake` when the worker may have to end at another time than before: the lease is of another length, or
+  // the worker is to end with its last statement.
   ControlService(engine::Engine& engine, session::StatementRunner& runner, Lease& lease,
-                 std::string token_sha256, std::function<void()> start_serving);
+                 std::string token_sha256, std::function<void()> start_serving, std::function<void()> wake);
 
   grpc::Status Assign(grpc::ServerContext* context, const pondpilot::control::v1::AssignRequest* request,
                       pondpilot::control::v1::AssignResponse* response) override;
@@ -32,6 +35,7 @@ class ControlService final : public pondpilot::control::v1::Worker::WithCallback
 
  private:
   grpc::Status CheckToken(const grpc::ServerContextBase& context) const;
+  void Grant(std::chrono::milliseconds lease);
   void Fill(pondpilot::control::v1::StatusResponse* response) const;
 
   engine::Engine& engine_;
@@ -39,6 +43,7 @@ class ControlService final : public pondpilot::control::v1::Worker::WithCallback
   Lease& lease_;
   const std::string token_sha256_;
   const std::function<void()> start_serving_;
+  const std::function<void()> wake_;
   std::mutex mutex_;  // held while Assign works
   bool assigned_ = false;
 

@@ -1,5 +1,7 @@
 #include "worker/control/lease.h"
 
+#include <algorithm>
+
 namespace pondpilot::worker::control {
 
 Lease::Lease(const base::Clock& clock, std::chrono::milliseconds first)
@@ -19,6 +21,12 @@ void Lease::Renew() {
 bool Lease::Expired() const {
   const std::lock_guard lock(mutex_);
   return clock_.Now() - heard_at_ > length_;
+}
+
+std::chrono::milliseconds Lease::Left() const {
+  const std::lock_guard lock(mutex_);
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(length_ - (clock_.Now() - heard_at_));
+  return std::max(left, std::chrono::milliseconds(0));
 }
 
 }  // namespace pondpilot::worker::control

@@ -17,6 +17,8 @@ class Lease {
   void Grant(std::chrono::milliseconds length);
   void Renew();
   bool Expired() const;
+  // Until it expires when it is not heard from; 0 when it has expired.
+  std::chrono::milliseconds Left() const;
 
  private:
   const base::Clock& clock_;

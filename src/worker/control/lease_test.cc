@@ -28,6 +28,18 @@ TEST(Lease, CountsFromTheLastRenewal) {
   EXPECT_TRUE(lease.Expired());
 }
 
+TEST(Lease, SaysHowLongItLastsUnheard) {
+  base::ManualClock clock;
+  Lease lease(clock, seconds(60));
+  EXPECT_EQ(lease.Left(), seconds(60));
+  clock.Advance(seconds(50));
+  EXPECT_EQ(lease.Left(), seconds(10));
+  lease.Renew();
+  EXPECT_EQ(lease.Left(), seconds(60));
+  clock.Advance(seconds(61));
+  EXPECT_EQ(lease.Left(), seconds(0));
+}
+
 TEST(Lease, AGrantSetsItsLength) {
   base::ManualClock clock;
   Lease lease(clock, seconds(60));

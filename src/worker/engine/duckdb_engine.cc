@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <array>
 #include <future>
 #include <set>
 
@@ -75,38 +76,34 @@ Result<void> LimitProcessMemory(const Limits& limits) {
 }
 
 Result<std::unique_ptr<Engine>> Engine::Open(const Limits& limits) {
-  auto engine = DuckDbEngine::Open(limits);
-  if (!engine) return std::unexpected(engine.error());
-  return std::unique_ptr<Engine>(std::move(*engine));
+  auto prepared = PreparedEngine::Open();
+  if (!prepared) return std::unexpected(prepared.error());
+  return (*prepared)->Start(limits);
 }
 
-Result<std::unique_ptr<DuckDbEngine>> DuckDbEngine::Open(const Limits& limits) {
-  const MemoryPlan plan = PlanMemory(limits);
+Result<std::unique_ptr<DuckDbEngine>> DuckDbEngine::Start(std::unique_ptr<duckdb::DuckDB> database,
+                                                          const Limits& limits, const MemoryPlan& plan) {
   std::unique_ptr<DuckDbEngine> engine(new DuckDbEngine());
   engine->limits_ = limits;
+  engine->database_ = std::move(database);
   try {
-    duckdb::DBConfig config;
-    config.SetOptionByName("memory_limit", duckdb::Value(std::to_string(plan.duckdb_bytes) + "B"));
-    config.SetOptionByName("threads", duckdb::Value::BIGINT(plan.threads));
-    config.SetOptionByName("temp_directory", duckdb::Value(limits.spill_dir));
-    config.SetOptionByName("max_temp_directory_size", duckdb::Value(std::to_string(plan.spill_bytes) + "B"));
-    config.SetOptionByName("autoinstall_known_extensions", duckdb::Value::BOOLEAN(false));
-    config.SetOptionByName("allow_persistent_secrets", duckdb::Value::BOOLEAN(false));
-    engine->database_ = std::make_unique<duckdb::DuckDB>(nullptr, &config);
+    // A connection that existed before a fork would have the same random numbers in each child.
     engine->own_ = std::make_unique<duckdb::Connection>(*engine->database_);
-    // Loaded now, while no tenant waits, whether or not they will be needed: 5 ms each when the files are
-    // cached.
-    for (const char* extension : {"postgres_scanner", "mysql_scanner", "sqlite_scanner"}) {
-      if (const auto loaded = Run(*engine->own_, std::string("LOAD ") + extension); !loaded) {
-        return Fail(ErrorCode::kInternal,
-                    std::string("DuckDB's extension ") + extension + " can't be loaded.",
-                    loaded.error().message);
+    const std::array<std::string, 5> settings = {
+        "SET GLOBAL memory_limit = '" + std::to_string(plan.duckdb_bytes) + "B'",
+        "SET GLOBAL temp_directory = " + SqlLiteral(limits.spill_dir),
+        "SET GLOBAL max_temp_directory_size = '" + std::to_string(plan.spill_bytes) + "B'",
+        "SET GLOBAL threads = " + std::to_string(plan.threads),
+        "SET GLOBAL async_threads = " + std::to_string(plan.async_threads),
+    };
+    for (const std::string& setting : settings) {
+      if (const auto done = Run(*engine->own_, setting); !done) {
+        return Fail(ErrorCode::kInternal, "DuckDB can't be given its limits.",
+                    setting + ": " + done.error().message);
       }
     }
-    if (const auto zone = Run(*engine->own_, "SET GLOBAL TimeZone = 'UTC'"); !zone)
-      return std::unexpected(zone.error());
   } catch (const std::exception& thrown) {
-    return Fail(ErrorCode::kInternal, "DuckDB can't be opened.", thrown.what());
+    return Fail(ErrorCode::kInternal, "DuckDB can't be given its limits.", thrown.what());
   }
   return engine;
 }
@@ -131,10 +128,6 @@ Result<std::vector<AttachmentState>> DuckDbEngine::AttachAndLockDown(
       }
       if (const auto loaded = Run(*own_, std::string("LOAD ") + name); !loaded)
         return std::unexpected(loaded.error());
-    }
-    // Use of secrets after the lock needs the secret storage to exist before it.
-    for (const char* sql : {"CREATE SECRET warm_up (TYPE postgres, HOST 'none')", "DROP SECRET warm_up"}) {
-      if (const auto done = Run(*own_, sql); !done) return std::unexpected(done.error());
     }
     // All at once, so that refusals and slow answers overlap.
     std::vector<std::future<Result<void>>> attempts;

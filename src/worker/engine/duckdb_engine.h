@@ -12,6 +12,7 @@
 #include "worker/engine/cancel_follow_up.h"
 #include "worker/engine/duckdb_headers.h"
 #include "worker/engine/engine.h"
+#include "worker/engine/memory_plan.h"
 #include "worker/engine/silence_watch.h"
 #include "worker/engine/statement_policy.h"
 
@@ -19,7 +20,9 @@ namespace pondpilot::worker::engine {
 
 class DuckDbEngine final : public Engine {
  public:
-  static base::Result<std::unique_ptr<DuckDbEngine>> Open(const Limits& limits);
+  // Makes a prepared database the one of an engine within these limits.
+  static base::Result<std::unique_ptr<DuckDbEngine>> Start(std::unique_ptr<duckdb::DuckDB> database,
+                                                           const Limits& limits, const MemoryPlan& plan);
   ~DuckDbEngine() override;
 
   base::Result<std::vector<AttachmentState>> AttachAndLockDown(

@@ -191,6 +191,24 @@ class Connection {
   virtual bool HasState() const = 0;
 };
 
+class Engine;
+
+// A DuckDB that is open, with the packaged scanners loaded, and is nobody's yet. It has no thread but the
+// caller's, no connection and no random state, so that a process may hold one and fork: each child makes an
+// engine of its copy.
+class PreparedEngine {
+ public:
+  virtual ~PreparedEngine() = default;
+  static base::Result<std::unique_ptr<PreparedEngine>> Open();
+
+  // Does once, on another database that then goes, what each worker does first: code is loaded and memory
+  // written once, before there are workers. Leaves no thread.
+  static base::Result<void> Rehearse(const std::string& spill_dir);
+
+  // Once; leaves nothing here. Starts threads.
+  virtual base::Result<std::unique_ptr<Engine>> Start(const Limits& limits) = 0;
+};
+
 // One tenant's database. Thread-safe after Open.
 class Engine {
  public:

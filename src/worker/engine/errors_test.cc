@@ -39,19 +39,21 @@ TEST(ErrorsTest, TheSameWordsInAStatementAreTheUsersOwn) {
 
 // No statement is known that does this to DuckDB 2.0; earlier versions had some (its issue 21394, for one).
 TEST(EngineHealth, ADatabaseThatHasBeenInvalidatedStaysUnhealthy) {
-  auto engine = DuckDbEngine::Open({512ull << 20, 1, "/tmp"});
-  ASSERT_TRUE(engine.has_value()) << engine.error().detail;
-  (*engine)->NoteError({base::ErrorCode::kInvalidArgument, "Parser Error: syntax error", {}, {}});
-  EXPECT_TRUE((*engine)->healthy());
+  const auto opened = Engine::Open({512ull << 20, 1, "/tmp"});
+  ASSERT_TRUE(opened.has_value()) << opened.error().detail;
+  auto* engine = dynamic_cast<DuckDbEngine*>(opened->get());
+  ASSERT_NE(engine, nullptr);
+  engine->NoteError({base::ErrorCode::kInvalidArgument, "Parser Error: syntax error", {}, {}});
+  EXPECT_TRUE(engine->healthy());
   const duckdb::FatalException fatal(
       "Failed: database has been invalidated because of a previous fatal error. The database must be "
       "restarted prior to being used again.\nOriginal error: \"...\"");
   const base::Error error = ToError(fatal);
   EXPECT_EQ(error.code, base::ErrorCode::kUnavailable);
-  (*engine)->NoteError(error);
-  EXPECT_FALSE((*engine)->healthy());
-  (*engine)->NoteError({base::ErrorCode::kNotFound, "Catalog Error: no such table", {}, {}});
-  EXPECT_FALSE((*engine)->healthy());
+  engine->NoteError(error);
+  EXPECT_FALSE(engine->healthy());
+  engine->NoteError({base::ErrorCode::kNotFound, "Catalog Error: no such table", {}, {}});
+  EXPECT_FALSE(engine->healthy());
 }
 
 }  // namespace

@@ -17,6 +17,9 @@ base::Result<void> LockDown(duckdb::Connection& own);
 // Tries, on a connection like a tenant's, what must not work any more. An error names what still does.
 base::Result<void> ProveLockDown(duckdb::DuckDB& database, const std::vector<Attachment>& attachments);
 
+// One of the functions that LockDown takes away, of whatever kind, that is still there; empty when none is.
+std::string RemainingFunction(duckdb::Connection& tenant);
+
 // While it lives, `own` may open connections to databases although the database is locked. Other connections
 // may not.
 class ExternalAccess {

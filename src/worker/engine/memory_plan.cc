@@ -31,6 +31,9 @@ MemoryPlan PlanMemory(const Limits& limits) {
   plan.spill_bytes = total * kSpillFactor;
   // More threads than cores gain nothing; a second thread costs tiny queries 100 µs.
   plan.threads = static_cast<uint32_t>(std::clamp(std::ceil(limits.cpu_cores), 1.0, 256.0));
+  // Twice as many can wait for files at the same time; DuckDB's own eight are for whole machines, and each
+  // takes the address space of a stack.
+  plan.async_threads = std::clamp<uint32_t>(2 * plan.threads, 2, 8);
   return plan;
 }
 

@@ -14,6 +14,7 @@ struct MemoryPlan {
   uint64_t data_bytes = 0;    // RLIMIT_DATA
   uint64_t spill_bytes = 0;   // max_temp_directory_size
   uint32_t threads = 1;
+  uint32_t async_threads = 2;  // of DuckDB, for waiting on files
 };
 
 // Pure. `limits.memory_bytes` at least 64 MiB.

@@ -21,6 +21,7 @@ TEST(MemoryPlanTest, TheDefaultWorker) {
   EXPECT_EQ(plan.data_bytes, 464 * kMiB);
   EXPECT_EQ(plan.duckdb_bytes, 256 * kMiB);
   EXPECT_EQ(plan.threads, 1u);
+  EXPECT_EQ(plan.async_threads, 2u);
 }
 
 TEST(MemoryPlanTest, ThreadsFollowCores) {

@@ -20,6 +20,7 @@
 #include <utility>
 
 #include "contract/names.h"
+#include "telemetry/log.h"
 
 namespace pondpilot::proxy::launch::process {
 namespace {
@@ -38,6 +39,18 @@ std::unexpected<base::Error> Gone() {
   return Fail(
       ErrorCode::kUnavailable,
       "Workers can't be started: the jailer, which does that for the proxy, has ended. Restart the proxy.");
+}
+
+void LogZygote(const jail::Message& message) {
+  const std::string* state = message.Find("state");
+  if (state == nullptr) return;
+  if (*state == "ready") {
+    telemetry::Log(telemetry::Level::kInfo, "Worker processes are forked by a zygote again", {});
+    return;
+  }
+  telemetry::Log(telemetry::Level::kWarn, "The zygote that forks worker processes is gone",
+                 {{"reason", *state},
+                  {"hint", "workers run their program by themselves until it is back, which is slower"}});
 }
 
 }  // namespace
@@ -135,6 +148,10 @@ void JailerClient::Read() {
     jail::Message& message = received->message;
     if (message.verb == "exited") {
       HandleExit(message);
+      continue;
+    }
+    if (message.verb == "zygote") {
+      LogZygote(message);
       continue;
     }
     const auto number = message.Number("n");

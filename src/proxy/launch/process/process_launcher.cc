@@ -22,8 +22,8 @@ using jail::Message;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// The jailer tries each layer before it says hello.
-constexpr milliseconds kHello = seconds(20);
+// The jailer tries each layer before it says hello, and gives its zygote ten seconds to get ready.
+constexpr milliseconds kHello = seconds(30);
 // One request waits for those before it; a start takes some milliseconds.
 constexpr milliseconds kPatience = seconds(30);
 // From SIGKILL to the news that it is gone: the kernel frees its memory meanwhile.
@@ -72,7 +72,8 @@ asio::awaitable<base::Result<void>> ProcessLauncher::Prepare() {
   auto connected = JailerClient::Connect(options_.jailer);
   if (!connected) co_return std::unexpected(std::move(connected.error()));
   jailer_ = std::move(*connected);
-  const auto hello = co_await jailer_->Ask(Message{"hello", {}}, -1, kHello);
+  const auto hello =
+      co_await jailer_->Ask(Message{"hello", {}}.Add("zygote", options_.zygote ? 1U : 0U), -1, kHello);
   if (!hello) co_return std::unexpected(hello.error());
   const std::string* report = hello->Find("report");
   const std::string* program = hello->Find("program");
@@ -83,6 +84,7 @@ asio::awaitable<base::Result<void>> ProcessLauncher::Prepare() {
   }
   report_ = *decoded;
   program_ = *program;
+  if (const std::string* zygote = hello->Find("zygote")) zygote_ = *zygote;
   if (auto fulfilled = CheckRequired(); !fulfilled) co_return fulfilled;
   auto folders = WorkerFolders::Open(options_.state_folders, options_.instance);
   if (!folders) co_return std::unexpected(std::move(folders.error()));

@@ -20,6 +20,8 @@ struct ProcessOptions {
   std::string instance;
   // Layers without which no worker may run (jail/layers.h).
   std::vector<std::string> require;
+  // Workers are forked by a zygote (jail/zygote.h) while there is one.
+  bool zygote = true;
 };
 
 // Workers as sandboxed processes beside the proxy, which the jailer starts (src/jail). Prepare comes first
@@ -39,6 +41,8 @@ class ProcessLauncher final : public Launcher {
   // What Prepare has found.
   const jail::Report& report() const { return report_; }
   const std::string& program() const { return program_; }
+  // "ready", why there is none, or "off".
+  const std::string& zygote() const { return zygote_; }
   std::string folder() const { return folders_ ? folders_->root().string() : ""; }
 
  private:
@@ -52,6 +56,7 @@ class ProcessLauncher final : public Launcher {
   std::optional<WorkerFolders> folders_;
   jail::Report report_;
   std::string program_;
+  std::string zygote_ = "off";
 };
 
 }  // namespace pondpilot::proxy::launch::process

@@ -1,0 +1,163 @@
+#include "jail/zygote.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fcntl.h>
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <iterator>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "base/unix_socket.h"
+#include "jail/enter.h"
+#include "jail/jailer/wire.h"
+#include "jail/plan_message.h"
+#include "jail/privileges.h"
+
+namespace pondpilot::jail {
+namespace {
+
+constexpr int kNotJailed = 126;
+// What programs of this name are called in the kernel's lists (15 characters).
+constexpr char kZygoteName[] = "pondpilot-zygot";
+
+std::string Why(int error) { return std::generic_category().message(error); }
+
+size_t Threads() {
+  std::error_code error;
+  const std::filesystem::directory_iterator tasks("/proc/self/task", error);
+  return error ? 0 : static_cast<size_t>(std::distance(begin(tasks), end(tasks)));
+}
+
+// What the go-between says: the worker's process id, or why there is none.
+struct Born {
+  pid_t worker = -1;
+  int error = 0;
+};
+
+// What the go-between has to say. It shares this memory.
+Born born;
+
+// A process is in namespaces of its own from its birth, or from its parent's asking for them, which is for
+// all children to come. So a go-between asks, is the worker's parent for a moment and leaves it to the
+// jailer, which takes in orphans. That one shares the memory of this process, which stands still until it has
+// ended: a copy would take as long as the worker's own. Returns 0 as `worker` in the worker.
+Born Fork(int namespaces) {
+  born = {};
+  const pid_t between = ::vfork();
+  if (between == 0) {
+    if (namespaces != 0 && ::unshare(namespaces) != 0) {
+      born.error = errno;
+    } else {
+      born.worker = ::fork();
+      if (born.worker == 0) return born;
+      if (born.worker < 0) born.error = errno;
+    }
+    ::_exit(0);
+  }
+  if (between < 0) return {.error = errno};
+  while (::waitpid(between, nullptr, 0) < 0 && errno == EINTR) {
+  }
+  // Of one that was killed nothing is known but that its child, if it has one, waits in vain and ends.
+  if (born.worker <= 0 && born.error == 0) return {.error = ECHILD};
+  return born;
+}
+
+// For `ps`: over what the kernel shows as this process's arguments, as far as there is room.
+void ShowAs(char** arguments, const std::string& title) {
+  char* const begin = arguments[0];
+  char** last = arguments;
+  while (*(last + 1) != nullptr) ++last;
+  const auto room = static_cast<size_t>(*last + std::strlen(*last) - begin);
+  std::memset(begin, 0, room);
+  std::memcpy(begin, title.data(), std::min(room, title.size()));
+}
+
+std::string NameOf(const std::string& program) { return program.substr(program.rfind('/') + 1); }
+
+// Returns when this process is a worker in its jail.
+void BecomeWorker(base::Descriptor line, char** arguments) {
+  auto received = Receive(line.get());
+  // The jailer has gone, or given this one up.
+  if (!received) ::_exit(kNotJailed);
+  auto plan = PlanFrom(received->message);
+  int keep = line.Release();
+  std::string failed;
+  if (plan) {
+    plan->socket = received->descriptor.Release();
+    failed = WhatFailed(*plan, EnterJail(*plan, keep));
+  } else {
+    failed = "The jailer is of another build than the worker's program: use one image.";
+  }
+  if (!failed.empty()) {
+    (void)!::write(keep, failed.data(), failed.size());
+    ::_exit(kNotJailed);
+  }
+  // NOLINTBEGIN(concurrency-mt-unsafe): one thread
+  (void)::clearenv();
+  for (const std::string& variable : plan->environment) {
+    const size_t equals = variable.find('=');
+    if (equals == std::string::npos) continue;
+    (void)::setenv(variable.substr(0, equals).c_str(), variable.c_str() + equals + 1, 1);
+  }
+  // NOLINTEND(concurrency-mt-unsafe)
+  const std::string name = NameOf(plan->program);
+  (void)::prctl(PR_SET_NAME, name.c_str());
+  ShowAs(arguments, plan->title.empty() ? name : name + " " + plan->title);
+  (void)::close(keep);
+}
+
+}  // namespace
+
+void BeginZygote() {
+  (void)::prctl(PR_SET_NAME, kZygoteName);
+  KeepOnlyJailingCapabilities();
+}
+
+void RefuseToFork(const std::string& reason) {
+  std::string line = reason;
+  std::ranges::replace(line, '\n', ' ');
+  (void)Send(kZygoteChannel, Message{"refused", {}}.Add("reason", line));
+}
+
+bool ForkWorkers(char** arguments) {
+  if (const size_t threads = Threads(); threads != 1) {
+    RefuseToFork("it has " + std::to_string(threads) + " threads, of which a child would have one");
+    return false;
+  }
+  if (!Send(kZygoteChannel, Message{"ready", {}})) return false;
+  while (true) {
+    auto received = Receive(kZygoteChannel);
+    if (!received && received.error().empty()) return false;
+    const auto namespaces = received ? received->message.Number("namespaces") : std::nullopt;
+    if (!namespaces || received->message.verb != "fork" || !received->descriptor.valid()) {
+      (void)Send(kZygoteChannel, Message{"error", {}}.Add("message", "That is no request to fork."));
+      continue;
+    }
+    const Born born = Fork(static_cast<int>(*namespaces));
+    if (born.worker == 0) {
+      BecomeWorker(std::move(received->descriptor), arguments);
+      return true;
+    }
+    received->descriptor.Close();
+    Message answer{born.worker > 0 ? "forked" : "error", {}};
+    if (born.worker > 0) {
+      answer.Add("pid", static_cast<uint64_t>(born.worker));
+    } else {
+      answer.Add("message", Why(born.error));
+    }
+    if (!Send(kZygoteChannel, answer)) return false;
+  }
+}
+
+}  // namespace pondpilot::jail
