@@ -90,3 +90,10 @@ RUN mkdir -p /etc/postgresql-common && echo 'create_main_cluster = false' > /etc
  && rm -rf /var/lib/apt/lists/* /var/lib/mysql/*
 # Where the databases of tests put what must outlive a restart of their container.
 RUN mkdir -m 1777 /data
+
+# ---- clients: the tools that the clients of tests/clients are compiled with. Java as DBeaver brings it.
+FROM test AS clients
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+      openjdk-21-jdk-headless maven golang-go cargo nodejs npm \
+ && rm -rf /var/lib/apt/lists/*

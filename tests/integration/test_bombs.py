@@ -9,7 +9,7 @@ from pyarrow import flight
 from tests.support.engine import Engine
 from tests.support.flight import FlightUser
 from tests.support.proxy import Proxy, base_config
-from tests.integration.conftest import starter
+from tests.conftest import starter
 
 FAILURES = (flight.FlightError, pa.ArrowException)
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import flight
 
-from tests.integration.conftest import starter
+from tests.conftest import starter
 from tests.support.databases import PASSWORD, Database, MariaDb, Postgres, start_mariadb, start_postgres
 from tests.support.engine import Engine
 from tests.support.flight import FlightUser

@@ -1,29 +1,39 @@
 # shellcheck shell=bash
 # Tests, lint and the benchmark.
 
-# Environment of pip, where the machine reaches its package index in a way of its own.
-readonly PIP_SETTINGS=(PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST PIP_DEFAULT_TIMEOUT http_proxy https_proxy
+# Environment of package clients, where the machine reaches its registries in a way of its own; and their settings, of
+# the home folder.
+readonly PACKAGE_SETTINGS=(PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST PIP_DEFAULT_TIMEOUT GOPROXY GOPRIVATE
+  GONOSUMDB GOSUMDB GOINSECURE npm_config_registry NPM_CONFIG_REGISTRY MAVEN_OPTS MAVEN_ARGS http_proxy https_proxy
   no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY)
+readonly PACKAGE_SETTINGS_FILES=(.m2/settings.xml .cargo/config.toml .npmrc)
 
 # in_test COMMAND…: runs it in the test image with the engine's socket, on the host's network, the tree at its own
 # path: what the tests mount into containers they name by paths of this machine.
 in_test() {
-  local variable options=()
-  for variable in "${PIP_SETTINGS[@]}"; do
+  local variable file options=()
+  for variable in "${PACKAGE_SETTINGS[@]}"; do
     [ -z "${!variable:-}" ] || options+=(-e "$variable")
+  done
+  for file in "${PACKAGE_SETTINGS_FILES[@]}"; do
+    [ ! -r "$HOME/$file" ] || options+=(-v "$HOME/$file:/tmp/$file:ro")
   done
   # A machine may trust certificates of its own (a company's proxy).
   if [ -r "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" ]; then
     options+=(-v "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}:/etc/ssl/certs/ca-certificates.crt:ro")
-    options+=(-e PIP_CERT=/etc/ssl/certs/ca-certificates.crt)
+    for variable in PIP_CERT CARGO_HTTP_CAINFO NODE_EXTRA_CA_CERTS; do
+      options+=(-e "$variable=/etc/ssl/certs/ca-certificates.crt")
+    done
   fi
+  [ ! -r /etc/ssl/certs/java/cacerts ] ||
+    options+=(-v "/etc/ssl/certs/java/cacerts:/etc/ssl/certs/java/cacerts:ro")
   # shellcheck disable=SC2086
   docker run --rm --init --name "pondpilot-test-$ID-$$-$RANDOM" --label "pondpilot.checkout=$ID" \
     -m 3g --network host -v "$ENGINE_SOCKET:/var/run/docker.sock" -v "$ROOT:$ROOT" -w "$ROOT" "${options[@]}" \
     -e HOME=/tmp -e LANG=C.UTF-8 -e PYTHONDONTWRITEBYTECODE=1 -e PYTHONUNBUFFERED=1 \
     -e PONDPILOT_PROXY_IMAGE="$PROXY_TEST_IMAGE" -e PONDPILOT_WORKER_IMAGE="$WORKER_TEST_IMAGE" \
     -e PONDPILOT_TEST_IMAGE="$TEST_IMAGE" -e PONDPILOT_DEV_IMAGE="$DEV_IMAGE" -e PONDPILOT_COMMIT="$(git -C "$ROOT" rev-parse --short HEAD 2>/dev/null)" \
-    ${DEV_RUN_OPTIONS:-} "$TEST_IMAGE" "$@"
+    ${DEV_RUN_OPTIONS:-} "${IN_TEST_IMAGE:-$TEST_IMAGE}" "$@"
 }
 
 # The clients that Debian doesn't package, in a folder of this checkout. Made again when the list changes.
@@ -72,16 +82,42 @@ integration_suite() {
   ensure_test_image
   try_step 600 "Python clients from PyPI" prepare_test_python ||
     say "     They can't be had: the tests that need them are skipped and say so."
-  integration_tests "$@"
+  pytest_suite integration "Integration tests" "$@"
 }
 
-integration_tests() {
+# pytest_suite NAME TITLE [ARGUMENT…]: the tests in tests/NAME.
+pytest_suite() {
+  local name=$1 title=$2 python=python3
+  shift 2
   STEP_NUMBER=$((STEP_NUMBER + 1))
-  printf '[%2d] Integration tests (log: %s)\n' "$STEP_NUMBER" "build/log/integration.txt"
-  local python=python3
+  printf '[%2d] %s (log: %s)\n' "$STEP_NUMBER" "$title" "build/log/$name.txt"
   [ ! -x "$ROOT/$PYTHON_ENVIRONMENT/bin/python3" ] || python="$PYTHON_ENVIRONMENT/bin/python3"
-  in_test timeout 2400 "$python" -m pytest tests/integration --junitxml=build/test/integration.xml "$@" 2>&1 |
-    tee "$ROOT/build/log/integration.txt"
+  in_test timeout 2400 "$python" -m pytest "tests/$name" "--junitxml=build/test/$name.xml" "$@" 2>&1 |
+    tee "$ROOT/build/log/$name.txt"
+}
+
+# Clients in other languages, each with what its registry has. One that can't be had is skipped with its reason.
+clients_suite() {
+  local client
+  build_product
+  ensure_clients_image
+  IN_TEST_IMAGE=$CLIENTS_IMAGE
+  try_step 600 "Python clients from PyPI" prepare_test_python ||
+    say "     They can't be had: the tests that need them are skipped and say so."
+  for client in jdbc go rust node sqlalchemy; do
+    try_step 900 "Client: $client" prepare_client "$client" || say "     It can't be had: its tests are skipped and say so."
+  done
+  pytest_suite clients "Clients" "$@"
+}
+
+# What it says is kept for the tests, which name the reason when they are skipped.
+prepare_client() {
+  # shellcheck disable=SC2016
+  in_test timeout 880 bash -c '
+    mkdir -p "build/clients/$1"
+    rm -f "build/clients/$1/prepared"
+    tests/clients/prepare.sh "$1" 2>&1 | tee "build/clients/$1/prepare.log"
+    exit "${PIPESTATUS[0]}"' prepare "$1"
 }
 
 show_failed_units() {
@@ -89,13 +125,13 @@ show_failed_units() {
 }
 
 run_tests() {
-  local suites=(release integration asan) whole=
+  local suites=(release integration clients asan) whole=
   case "${1:-all}" in
     all) whole=yes ;;
     unit) suites=(release) ;;
     asan) suites=(asan) ;;
-    integration) suites=(integration) ;;
-    *) fail "there is no suite \"$1\"; there are unit, asan, integration and all." ;;
+    integration | clients) suites=("$1") ;;
+    *) fail "there is no suite \"$1\"; there are unit, asan, integration, clients and all." ;;
   esac
   [ $# -eq 0 ] || shift
   begin_log test
@@ -107,6 +143,7 @@ run_tests() {
   for suite in "${suites[@]}"; do
     case "$suite" in
       integration) (integration_suite "$@") ;;
+      clients) (clients_suite "$@") ;;
       asan) unit_suite asan ${whole:+$((WHOLE_RUN_SECONDS - SANITIZED_TESTS_SECONDS - SECONDS))} ||
         { show_failed_units; tail -n 30 "$LOG" | cut -c1-300; } ;;
       *) unit_suite "$suite" || { show_failed_units; tail -n 30 "$LOG" | cut -c1-300; } ;;
@@ -130,6 +167,7 @@ run_lint() {
   ensure_dev_image
   lint_step 120 "Formatting (clang-format)" in_dev timeout 100 tools/lint/format.sh
   lint_step 60 "Module directions" in_dev timeout 50 python3 tools/check_modules.py
+  lint_step 60 "Snippets in docs/clients" in_dev timeout 50 python3 tools/check_snippets.py
   lint_step 60 "Shell scripts (shellcheck)" in_dev timeout 50 tools/lint/shell.sh
   lint_step 3000 "Compiling, for the generated headers and each file's dependencies" compile release
   lint_step 3600 "clang-tidy" in_dev timeout 3500 tools/lint/tidy.py "$JOBS"

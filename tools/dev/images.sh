@@ -4,6 +4,7 @@
 readonly DEV_IMAGE="pondpilot-dev:$ID"
 readonly CLIENT_IMAGE="pondpilot-client:$ID"
 readonly TEST_IMAGE="pondpilot-test:$ID"
+readonly CLIENTS_IMAGE="pondpilot-clients:$ID"
 readonly PROXY_IMAGE=ghcr.io/pondpilot/proxy:latest
 readonly WORKER_IMAGE=ghcr.io/pondpilot/sqlflite:latest
 # The same images under names of this checkout, for tests that run beside another checkout's.
@@ -38,6 +39,7 @@ ensure_dev_image() {
   step 2400 "Image with the compilers" build_stage_without_context dev "$DEV_IMAGE"
 }
 ensure_client_image() { step 2400 "Image with a client" build_stage_without_context client "$CLIENT_IMAGE"; }
+ensure_clients_image() { step 2400 "Image with the tools of other languages" build_stage clients "$CLIENTS_IMAGE"; }
 ensure_test_image() { step 2400 "Image with databases and clients for tests" build_stage test "$TEST_IMAGE"; }
 
 # An ordinary user's build belongs to that user, not to root.

@@ -59,7 +59,7 @@ Result<std::shared_ptr<arrow::Schema>> DescribedSchema(duckdb::ClientContext& co
   arrow::FieldVector fields;
   for (size_t i = 0; i < types.size(); ++i) {
     std::vector<std::string> keys{"ARROW:FLIGHT:SQL:TYPE_NAME"};
-    std::vector<std::string> values{types[i].ToString()};
+    std::vector<std::string> values{IsOpen(types[i]) ? "VARCHAR" : types[i].ToString()};
     uint8_t width = 0;
     uint8_t scale = 0;
     if (types[i].IsNumeric() && types[i].GetDecimalProperties(width, scale) &&

@@ -15,8 +15,8 @@ base::Result<std::shared_ptr<arrow::Schema>> OutgoingSchema(duckdb::ClientContex
                                                             duckdb::vector<duckdb::LogicalType> types,
                                                             const duckdb::vector<duckdb::Identifier>& names);
 
-// The same with what clients ask about the columns of tables: the name of the type, its precision and scale,
-// as Flight SQL's metadata ("ARROW:FLIGHT:SQL:TYPE_NAME" and so on).
+// The same with what clients ask about columns before they read any: the name of the type, its precision and
+// scale, as Flight SQL's metadata ("ARROW:FLIGHT:SQL:TYPE_NAME" and so on).
 base::Result<std::shared_ptr<arrow::Schema>> DescribedSchema(duckdb::ClientContext& context,
                                                              const duckdb::vector<duckdb::LogicalType>& types,
                                                              const duckdb::vector<duckdb::Identifier>& names);

@@ -51,15 +51,34 @@ std::shared_ptr<arrow::Schema> Described(duckdb::ClientContext& context,
   return schema ? std::move(*schema) : nullptr;
 }
 
+// `schema` of a table's logical columns, with those that take no NULL marked.
+std::shared_ptr<arrow::Schema> WithNullability(const std::shared_ptr<arrow::Schema>& schema,
+                                               const duckdb::TableCatalogEntry& table,
+                                               const std::vector<std::string>& primary_key) {
+  arrow::FieldVector fields = schema->fields();
+  for (const auto& constraint : table.GetConstraints()) {
+    if (constraint->type != duckdb::ConstraintType::NOT_NULL) continue;
+    auto& field = fields.at(constraint->Cast<duckdb::NotNullConstraint>().index.index);
+    field = field->WithNullable(false);
+  }
+  for (auto& field : fields) {
+    if (std::ranges::find(primary_key, field->name()) != primary_key.end())
+      field = field->WithNullable(false);
+  }
+  return arrow::schema(std::move(fields), schema->metadata());
+}
+
 std::shared_ptr<arrow::Schema> ColumnsOf(duckdb::ClientContext& context,
-                                         const duckdb::TableCatalogEntry& table) {
+                                         const duckdb::TableCatalogEntry& table,
+                                         const std::vector<std::string>& primary_key) {
   duckdb::vector<duckdb::LogicalType> types;
   duckdb::vector<duckdb::Identifier> names;
   for (const auto& column : table.GetColumns().Logical()) {
     types.push_back(column.Type());
     names.push_back(column.Name());
   }
-  return Described(context, types, names);
+  const auto schema = Described(context, types, names);
+  return schema ? WithNullability(schema, table, primary_key) : nullptr;
 }
 
 // nullptr for a view over something that is gone.
@@ -120,8 +139,9 @@ class Looker {
     entry.is_view = is_view;
     if (!is_view) AddKeys(found.Cast<duckdb::TableCatalogEntry>(), entry);
     if (question_.columns) {
-      entry.columns = is_view ? ColumnsOf(context_, found.Cast<duckdb::ViewCatalogEntry>())
-                              : ColumnsOf(context_, found.Cast<duckdb::TableCatalogEntry>());
+      entry.columns = is_view
+                          ? ColumnsOf(context_, found.Cast<duckdb::ViewCatalogEntry>())
+                          : ColumnsOf(context_, found.Cast<duckdb::TableCatalogEntry>(), entry.primary_key);
     }
     entries_.push_back(std::move(entry));
   }

@@ -51,6 +51,21 @@ std::optional<duckdb::StatementSignature> BindWithTexts(duckdb::ClientContext& c
   }
 }
 
+// JDBC's driver sends times and timestamps as milliseconds, whatever the unit that it was told: 12:00 became
+// 00:00:43. So milliseconds it is told. The values that are bound may have any unit.
+std::shared_ptr<arrow::Schema> InMilliseconds(const arrow::Schema& parameters) {
+  arrow::FieldVector fields = parameters.fields();
+  for (auto& field : fields) {
+    if (field->type()->id() == arrow::Type::TIME64) {
+      field = field->WithType(arrow::time32(arrow::TimeUnit::MILLI));
+    } else if (field->type()->id() == arrow::Type::TIMESTAMP) {
+      const auto& zone = static_cast<const arrow::TimestampType&>(*field->type()).timezone();
+      field = field->WithType(arrow::timestamp(arrow::TimeUnit::MILLI, zone));
+    }
+  }
+  return arrow::schema(std::move(fields));
+}
+
 }  // namespace
 
 Result<Description> DuckDbConnection::Describe(std::string_view sql) {
@@ -92,7 +107,7 @@ Result<Description> DuckDbConnection::Describe(std::string_view sql) {
     }
     auto parameters = OutgoingSchema(context, std::move(types), names);
     if (!parameters) return std::unexpected(parameters.error());
-    description.parameters = std::move(*parameters);
+    description.parameters = InMilliseconds(**parameters);
     if (signature.metadata_deferred) {
       if (has_parameters) {
         return Fail(ErrorCode::kUnimplemented,
@@ -102,7 +117,7 @@ Result<Description> DuckDbConnection::Describe(std::string_view sql) {
       return DescribeInSteps(sql, std::move(description));
     }
     if (signature.properties.return_type != duckdb::StatementReturnType::QUERY_RESULT) return description;
-    auto rows = OutgoingSchema(context, std::move(signature.types), signature.names);
+    auto rows = DescribedSchema(context, signature.types, signature.names);
     if (!rows) return std::unexpected(rows.error());
     description.rows = std::move(*rows);
     return description;

@@ -85,7 +85,7 @@ struct ParameterRows {
 // What is known of a text before it runs.
 struct Description {
   // Of the rows that it yields; nullptr when it yields none of its own: it changes something, or the text
-  // holds several statements.
+  // holds several statements. With Flight SQL's metadata about the columns' types, where they are known.
   std::shared_ptr<arrow::Schema> rows;
   // A field for each parameter, in order, named as in the text ("1", "name"). Utf8 where DuckDB can't tell.
   std::shared_ptr<arrow::Schema> parameters;

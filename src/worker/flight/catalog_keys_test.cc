@@ -1,5 +1,6 @@
 // Keys and types over Flight SQL.
 #include <arrow/io/memory.h>
+#include <arrow/ipc/api.h>
 #include <gmock/gmock.h>
 
 #include "worker/flight/flight_fixture.h"
@@ -41,6 +42,27 @@ TEST_F(KeysTest, PrimaryKeysInTheirOrder) {
     ASSERT_TRUE(nothing.ok()) << nothing.status().ToString();
     EXPECT_EQ((*nothing)->num_rows(), 0) << none;
   }
+}
+
+TEST_F(KeysTest, ColumnsOfTablesSayWhetherTheyTakeNulls) {
+  ASSERT_TRUE(Sql("CREATE TABLE strict(a INT NOT NULL, b INT, c INT)").ok());
+  const auto nullable = [&](const std::string& table) {
+    std::string found;
+    const auto tables = Answer(sql_.GetTables(options_, nullptr, nullptr, &table, true, nullptr));
+    EXPECT_TRUE(tables.ok()) << tables.status().ToString();
+    const auto bytes = std::static_pointer_cast<arrow::BinaryScalar>(
+        *(*tables)->GetColumnByName("table_schema")->GetScalar(0));
+    arrow::io::BufferReader reader(bytes->value);
+    arrow::ipc::DictionaryMemo memo;
+    const auto schema = arrow::ipc::ReadSchema(&reader, &memo);
+    EXPECT_TRUE(schema.ok()) << schema.status().ToString();
+    for (const auto& field : (*schema)->fields()) found += field->name() + (field->nullable() ? "? " : " ");
+    return found;
+  };
+  EXPECT_EQ(nullable("strict"), "a b? c? ");
+  EXPECT_EQ(nullable("parent"), "x y z? ");
+  EXPECT_EQ(nullable("single"), "id ");
+  ASSERT_TRUE(Sql("DROP TABLE strict").ok());
 }
 
 TEST_F(KeysTest, ForeignKeysFromBothSides) {

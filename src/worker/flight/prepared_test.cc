@@ -1,4 +1,5 @@
 // Prepared statements over Flight SQL.
+#include <arrow/flight/sql/column_metadata.h>
 #include <arrow/json/from_string.h>
 #include <gmock/gmock.h>
 
@@ -47,6 +48,35 @@ TEST_F(PreparedTest, APreparedQueryRunsAgainAndAgain) {
   }
   EXPECT_TRUE((*prepared)->Close(options).ok());
   EXPECT_FALSE((*prepared)->Execute(options).ok());
+}
+
+// As JDBC's driver sends them.
+TEST_F(PreparedTest, TimesAreAskedForInMilliseconds) {
+  const auto statement = Prepare("SELECT ?::TIME, ?::TIMESTAMP, ?::TIMESTAMPTZ, ?::TIMESTAMP_NS");
+  ASSERT_NE(statement, nullptr);
+  const auto& fields = statement->parameter_schema()->fields();
+  ASSERT_EQ(fields.size(), 4u);
+  EXPECT_EQ(fields[0]->type()->ToString(), "time32[ms]");
+  EXPECT_EQ(fields[1]->type()->ToString(), "timestamp[ms]");
+  EXPECT_EQ(fields[2]->type()->ToString(), "timestamp[ms, tz=UTC]");
+  EXPECT_EQ(fields[3]->type()->ToString(), "timestamp[ms]");
+}
+
+TEST_F(PreparedTest, ColumnsAreDescribedBeforeTheRun) {
+  const auto statement = Prepare("SELECT 1.50::DECIMAL(9, 2) AS price, ? AS open");
+  ASSERT_NE(statement, nullptr);
+  const auto& fields = statement->dataset_schema()->fields();
+  ASSERT_EQ(fields.size(), 2u);
+  const fl::sql::ColumnMetadata price(fields[0]->metadata());
+  EXPECT_EQ(*price.GetTypeName(), "DECIMAL(9,2)");
+  EXPECT_EQ(*price.GetPrecision(), 9);
+  EXPECT_EQ(*price.GetScale(), 2);
+  EXPECT_EQ(*fl::sql::ColumnMetadata(fields[1]->metadata()).GetTypeName(), "VARCHAR");
+  // The rows themselves come without.
+  const auto schema = sql_.GetExecuteSchema(Loopback::AsProxy(), "SELECT 1.50::DECIMAL(9, 2) AS price");
+  ASSERT_TRUE(schema.ok()) << schema.status().ToString();
+  arrow::ipc::DictionaryMemo memo;
+  EXPECT_FALSE((*(*schema)->GetSchema(&memo))->field(0)->HasMetadata());
 }
 
 TEST_F(PreparedTest, PreparingAChangeDoesNotRunIt) {

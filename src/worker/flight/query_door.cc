@@ -2,6 +2,7 @@
 
 #include <arrow/array.h>
 #include <arrow/type.h>
+#include <arrow/util/key_value_metadata.h>
 
 #include <algorithm>
 #include <charconv>
@@ -70,6 +71,20 @@ void SendEarly(const fl::ServerCallContext& context, const std::string& ticket,
   context.AddTrailer(contract::kEarlyResultTrailer, result.SerializeAsString());
 }
 
+// A described schema as the rows have it: without Flight SQL's metadata about their types.
+std::shared_ptr<arrow::Schema> AsStreamed(const arrow::Schema& described) {
+  arrow::FieldVector fields = described.fields();
+  for (auto& field : fields) {
+    if (!field->HasMetadata()) continue;
+    auto rest = std::make_shared<arrow::KeyValueMetadata>();
+    for (const auto& [key, value] : field->metadata()->sorted_pairs()) {
+      if (!key.starts_with("ARROW:FLIGHT:SQL:")) rest->Append(key, value);
+    }
+    field = rest->size() > 0 ? field->WithMetadata(std::move(rest)) : field->RemoveMetadata();
+  }
+  return arrow::schema(std::move(fields), described.metadata());
+}
+
 }  // namespace
 
 arrow::Result<std::shared_ptr<session::OpenResult>> QueryDoor::Execute(const session::Caller& caller,
@@ -128,7 +143,7 @@ arrow::Result<std::unique_ptr<fl::SchemaResult>> QueryDoor::GetSchema(const Cont
         "The schema of this text is known only when it runs, which GetSchema does not do: it is not one "
         "query. Use GetFlightInfo.");
   }
-  return fl::SchemaResult::Make(*description.rows);
+  return fl::SchemaResult::Make(*AsStreamed(*description.rows));
 }
 
 arrow::Result<QueryDoor::Stream> QueryDoor::Run(const Context& context, const session::Statement& statement) {

@@ -1,0 +1,1 @@
+//! Flight SQL through arrow-flight, as a Rust program would; see tests/.
