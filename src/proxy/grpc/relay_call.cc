@@ -111,6 +111,7 @@ void RelayCall::Authenticate() {
       const base::Result<std::string> bearer = auth::TokenFromAuthorization(header);
       if (!bearer) return FinishError(bearer.error());
       server_context_.AddInitialMetadata("authorization", "Bearer " + *bearer);
+      (void)NameSession();
       return Finish(::grpc::Status::OK);
     }
     case Flow::kUnary:
@@ -123,6 +124,13 @@ void RelayCall::Authenticate() {
       client_.Read(&request_, Pending(first_message_));
       return;
   }
+}
+
+std::string RelayCall::NameSession() {
+  auto named =
+      relay_.sessions.Of(server_context_.client_metadata(), server_context_.peer(), principal_.user_id);
+  if (!named.cookie.empty()) server_context_.AddInitialMetadata("set-cookie", named.cookie);
+  return std::move(named.name);
 }
 
 void RelayCall::OnFirstMessage(bool ok) {
