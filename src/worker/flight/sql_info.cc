@@ -4,9 +4,11 @@
 #include <arrow/util/config.h>
 
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "worker/flight/query_door.h"
+#include "worker/session/prepared_store.h"
 #include "worker/session/session_registry.h"
 
 namespace pondpilot::worker::flight {
@@ -32,7 +34,9 @@ const arrow::flight::sql::SqlInfoResultMap& SqlInfo() {
       {Id::FLIGHT_SQL_SERVER_CANCEL, Result(true)},
       {Id::FLIGHT_SQL_SERVER_BULK_INGESTION, Result(true)},
       {Id::FLIGHT_SQL_SERVER_INGEST_TRANSACTIONS_SUPPORTED, Result(true)},
-      {Id::FLIGHT_SQL_SERVER_STATEMENT_TIMEOUT, bits(0)},
+      // Of unused prepared statements, not of statements that run.
+      {Id::FLIGHT_SQL_SERVER_STATEMENT_TIMEOUT,
+       bits(static_cast<int32_t>(session::PreparedLimits().idle.count()))},
       {Id::FLIGHT_SQL_SERVER_TRANSACTION_TIMEOUT,
        bits(static_cast<int32_t>(milliseconds(session::SessionRegistry::kTransactionIdleLife).count()))},
       {Id::SQL_DDL_CATALOG, Result(false)},
@@ -43,6 +47,13 @@ const arrow::flight::sql::SqlInfoResultMap& SqlInfo() {
       {Id::SQL_QUOTED_IDENTIFIER_CASE, bits(Id::SQL_CASE_SENSITIVITY_CASE_INSENSITIVE)},
       {Id::SQL_ALL_TABLES_ARE_SELECTABLE, Result(true)},
       {Id::SQL_NULL_ORDERING, bits(Id::SQL_NULLS_SORTED_AT_END)},
+      // Those that SQL:2003 hasn't.
+      {Id::SQL_KEYWORDS,
+       texts({"analyse",    "analyze", "anti",    "asof",      "attach", "columns",      "describe",
+              "detach",     "glob",    "ilike",   "install",   "isnull", "lambda",       "limit",
+              "load",       "macro",   "notnull", "offset",    "pivot",  "pivot_longer", "pivot_wider",
+              "positional", "pragma",  "qualify", "returning", "sample", "semi",         "show",
+              "summarize",  "unpivot", "use"})},
       {Id::SQL_NUMERIC_FUNCTIONS, texts({"abs", "ceil", "exp", "floor", "ln", "log", "mod", "pi", "pow",
                                          "random", "round", "sign", "sqrt"})},
       {Id::SQL_STRING_FUNCTIONS, texts({"concat", "length", "lower", "lpad", "ltrim", "replace", "reverse",
@@ -54,6 +65,8 @@ const arrow::flight::sql::SqlInfoResultMap& SqlInfo() {
       {Id::SQL_EXTRA_NAME_CHARACTERS, text("")},
       {Id::SQL_SUPPORTS_COLUMN_ALIASING, Result(true)},
       {Id::SQL_NULL_PLUS_NULL_IS_NULL, Result(true)},
+      // There is CAST, and no CONVERT.
+      {Id::SQL_SUPPORTS_CONVERT, Result(std::unordered_map<int32_t, std::vector<int32_t>>())},
       {Id::SQL_SUPPORTS_TABLE_CORRELATION_NAMES, Result(true)},
       {Id::SQL_SUPPORTS_DIFFERENT_TABLE_CORRELATION_NAMES, Result(false)},
       {Id::SQL_SUPPORTS_EXPRESSIONS_IN_ORDER_BY, Result(true)},
@@ -62,23 +75,65 @@ const arrow::flight::sql::SqlInfoResultMap& SqlInfo() {
       {Id::SQL_SUPPORTED_GROUP_BY, bits(0b11)},
       {Id::SQL_SUPPORTS_LIKE_ESCAPE_CLAUSE, Result(true)},
       {Id::SQL_SUPPORTS_NON_NULLABLE_COLUMNS, Result(true)},
+      // ODBC's minimum and core; SQL-92's entry level.
+      {Id::SQL_SUPPORTED_GRAMMAR, bits(0b011)},
+      {Id::SQL_ANSI92_SUPPORTED_LEVEL, bits(0b001)},
+      {Id::SQL_SUPPORTS_INTEGRITY_ENHANCEMENT_FACILITY, Result(true)},
+      // Limited ones and full ones: an ordinal by its description, but read as bits, by JDBC for one.
+      {Id::SQL_OUTER_JOINS_SUPPORT_LEVEL, bits(0b110)},
       {Id::SQL_SCHEMA_TERM, text("schema")},
       {Id::SQL_PROCEDURE_TERM, text("")},
       {Id::SQL_CATALOG_TERM, text("database")},
       {Id::SQL_CATALOG_AT_START, Result(true)},
+      // In the definition of indexes; there are no procedures and no privileges.
+      {Id::SQL_SCHEMAS_SUPPORTED_ACTIONS, bits(0b010)},
+      {Id::SQL_CATALOGS_SUPPORTED_ACTIONS, bits(0b010)},
+      {Id::SQL_SUPPORTED_POSITIONED_COMMANDS, bits(0)},
       {Id::SQL_SELECT_FOR_UPDATE_SUPPORTED, Result(false)},
       {Id::SQL_STORED_PROCEDURES_SUPPORTED, Result(false)},
+      // In comparisons, EXISTS, IN and with ANY and ALL.
+      {Id::SQL_SUPPORTED_SUBQUERIES, bits(0b1111)},
       {Id::SQL_CORRELATED_SUBQUERIES_SUPPORTED, Result(true)},
+      {Id::SQL_SUPPORTED_UNIONS, bits(0b11)},
       // DuckDB bounds none of these but the text itself; 0 says "no bound that is known".
+      {Id::SQL_MAX_BINARY_LITERAL_LENGTH, number(0)},
+      {Id::SQL_MAX_CHAR_LITERAL_LENGTH, number(0)},
+      {Id::SQL_MAX_COLUMN_NAME_LENGTH, number(0)},
+      {Id::SQL_MAX_COLUMNS_IN_GROUP_BY, number(0)},
+      {Id::SQL_MAX_COLUMNS_IN_INDEX, number(0)},
+      {Id::SQL_MAX_COLUMNS_IN_ORDER_BY, number(0)},
+      {Id::SQL_MAX_COLUMNS_IN_SELECT, number(0)},
+      {Id::SQL_MAX_COLUMNS_IN_TABLE, number(0)},
+      {Id::SQL_MAX_CONNECTIONS, number(session::SessionRegistry::kMaxSessions)},
+      {Id::SQL_MAX_CURSOR_NAME_LENGTH, number(0)},
+      {Id::SQL_MAX_INDEX_LENGTH, number(0)},
+      {Id::SQL_SCHEMA_NAME_LENGTH, number(0)},
+      {Id::SQL_MAX_PROCEDURE_NAME_LENGTH, number(0)},
+      {Id::SQL_MAX_CATALOG_NAME_LENGTH, number(0)},
+      {Id::SQL_MAX_ROW_SIZE, number(0)},
       {Id::SQL_MAX_STATEMENT_LENGTH, number(static_cast<int64_t>(QueryDoor::kMaxSqlBytes))},
       {Id::SQL_MAX_ROW_SIZE_INCLUDES_BLOBS, Result(true)},
+      {Id::SQL_MAX_STATEMENTS, number(0)},
+      {Id::SQL_MAX_TABLE_NAME_LENGTH, number(0)},
+      {Id::SQL_MAX_TABLES_IN_SELECT, number(0)},
+      {Id::SQL_MAX_USERNAME_LENGTH, number(0)},
+      // A snapshot, which of SQL's levels is that of repeatable reads. JDBC takes this one as int64 only.
+      {Id::SQL_DEFAULT_TRANSACTION_ISOLATION, number(3)},
       {Id::SQL_TRANSACTIONS_SUPPORTED, Result(true)},
+      {Id::SQL_SUPPORTED_TRANSACTIONS_ISOLATION_LEVELS, bits(1 << 3)},
       {Id::SQL_DATA_DEFINITION_CAUSES_TRANSACTION_COMMIT, Result(false)},
       {Id::SQL_DATA_DEFINITIONS_IN_TRANSACTIONS_IGNORED, Result(false)},
+      // Rows come forward, and are read only.
+      {Id::SQL_SUPPORTED_RESULT_SET_TYPES, bits(0b010)},
+      {Id::SQL_SUPPORTED_CONCURRENCIES_FOR_RESULT_SET_UNSPECIFIED, bits(0b010)},
+      {Id::SQL_SUPPORTED_CONCURRENCIES_FOR_RESULT_SET_FORWARD_ONLY, bits(0b010)},
+      {Id::SQL_SUPPORTED_CONCURRENCIES_FOR_RESULT_SET_SCROLL_SENSITIVE, bits(0)},
+      {Id::SQL_SUPPORTED_CONCURRENCIES_FOR_RESULT_SET_SCROLL_INSENSITIVE, bits(0)},
       {Id::SQL_BATCH_UPDATES_SUPPORTED, Result(true)},
       {Id::SQL_SAVEPOINTS_SUPPORTED, Result(false)},
       {Id::SQL_NAMED_PARAMETERS_SUPPORTED, Result(true)},
       {Id::SQL_LOCATORS_UPDATE_COPY, Result(false)},
+      {Id::SQL_STORED_FUNCTIONS_USING_CALL_SYNTAX_SUPPORTED, Result(false)},
   };
   return kInfo;
 }
