@@ -107,6 +107,12 @@ def test_a_session_outlives_the_proxy(start_proxy, engine, own_network, sub):
         assert user.value("SELECT a FROM mine") == 7
 
 
+def rows(connection, sql: str) -> list[tuple]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchall()
+
+
 @pytest.mark.parametrize("keeps", [True, False], ids=["with cookies", "without"])
 def test_adbc_over_a_connection_that_is_cut(product, sub, keeps):
     dbapi = pytest.importorskip("adbc_driver_flightsql.dbapi", reason="adbc-driver-flightsql could not be installed from PyPI")
@@ -115,25 +121,20 @@ def test_adbc_over_a_connection_that_is_cut(product, sub, keeps):
         options["adbc.flight.sql.rpc.with_cookie_middleware"] = "true"
     with Forwarder(product.port(8081)) as path:
         with dbapi.connect(f"grpc+tcp://127.0.0.1:{path.port}", db_kwargs=options, autocommit=True) as connection:
-            cursor = connection.cursor()
-            cursor.execute("CREATE TEMP TABLE mine AS SELECT 7 AS a")
+            rows(connection, "CREATE TEMP TABLE mine AS SELECT 7 AS a")
             before = path.connections
             path.cut()
 
             def connected() -> bool:
                 try:
-                    cursor.execute("SELECT 42")
-                    return cursor.fetchall() == [(42,)]
+                    return rows(connection, "SELECT 42") == [(42,)]
                 except dbapi.Error:
                     return False
 
             eventually(connected, "the driver connects again", 30)
             assert path.connections > before
             if keeps:
-                cursor.execute("SELECT a FROM mine")
-                assert cursor.fetchall() == [(7,)]
+                assert rows(connection, "SELECT a FROM mine") == [(7,)]
             else:
                 with pytest.raises(dbapi.Error, match="mine"):
-                    cursor.execute("SELECT a FROM mine")
-                    cursor.fetchall()
-            cursor.close()
+                    rows(connection, "SELECT a FROM mine")
