@@ -1,7 +1,7 @@
 """TPC-H: tables ingested over Flight SQL, and the same in an attached PostgreSQL; the answers are DuckDB's own.
 
 PONDPILOT_TPCH_SCALE is the scale factor, by default a small one. The whole benchmark's smallest is 1, with six million
-lines: DEV_RUN_OPTIONS="-e PONDPILOT_TPCH_SCALE=1" ./dev test integration -k tpch"""
+lines: DEV_RUN_OPTIONS="-m 8g -e PONDPILOT_TPCH_SCALE=1" ./dev test integration -k tpch"""
 
 import math
 import os
