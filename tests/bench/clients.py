@@ -135,6 +135,7 @@ def ingest(site: Site, rounds: int) -> list[str]:
 def inserts(site: Site, reference: Reference, rounds: int, seconds: float) -> list[str]:
     progress("inserts of one row")
     rates: dict[tuple[str, int], list[float]] = {}
+    broke_off = 0
     for way in ("proxy", "direct"):
         with site.user(way) as user:
             user.query("CREATE OR REPLACE TABLE bench_rows (a BIGINT, b VARCHAR)")
@@ -144,14 +145,21 @@ def inserts(site: Site, reference: Reference, rounds: int, seconds: float) -> li
                 for way in ("proxy", "direct"):
                     done = site.calls(way, "insert", connections, seconds)
                     rates.setdefault((way, connections), []).append(done["calls"] / done["seconds"])
-                rates.setdefault(("quack_serve", connections), []).append(quack.inserts_per_second(connections, 400))
+                theirs = rates.setdefault(("quack_serve", connections), [])
+                rate = quack.inserts_per_second(connections, 400)
+                broke_off += rate is None
+                theirs += [] if rate is None else [rate]
     out = ["### Inserts of one row, prepared (quack_serve's client prepares no INSERT with parameters: literals there)", "",
            "| Way | connections | rows/s | of direct | of quack_serve |", "|---|--:|--:|--:|--:|"]
     for (way, connections), found in rates.items():
+        theirs = rates["quack_serve", connections]
+        if not found:
+            out.append(f"| {way} | {connections} | broke off | – | – |")
+            continue
         rate = median(found)
         out.append(f"| {way} | {connections} | {rate:.0f} | {rate / median(rates['direct', connections]):.2f} | "
-                   f"{rate / median(rates['quack_serve', connections]):.1f} |")
-    return [*out, ""]
+                   + (f"{rate / median(theirs):.1f} |" if theirs else "– |"))
+    return [*out, "", *([f"Runs in which a client of quack_serve broke off: {broke_off}.", ""] if broke_off else [])]
 
 
 def points(site: Site, rounds: int, seconds: float) -> list[str]:
@@ -212,7 +220,12 @@ def main() -> None:
             "scan": lambda: scan(site, tpch, reference, rounds), "ingest": lambda: ingest(site, rounds),
             "inserts": lambda: inserts(site, reference, rounds, seconds), "points": lambda: points(site, rounds, seconds),
             "queries": lambda: queries(site, tpch, reference, rounds)}
-        tables = [line for part in wanted for line in how[part]()]
+        tables: list[str] = []
+        for part in wanted:
+            lines = how[part]()
+            # A later part may fail; what was measured is seen.
+            print("\n".join(lines), file=sys.stderr, flush=True)
+            tables += lines
         text = "\n".join([
             "# Benchmarks of clients", "",
             "What `./dev bench clients` printed. The ways of one table ran in turns, in one run: ratios are trustworthy, absolute",
