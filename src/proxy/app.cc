@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "config/changes.h"
 #include "config/profiles.h"
+#include "proxy/access/gate.h"
 #include "proxy/admin/demo_token.h"
 #include "proxy/ai/gateway.h"
 #include "proxy/auth/token_issuer.h"
@@ -32,6 +33,7 @@
 #include "proxy/limits/rate_limiter.h"
 #include "proxy/metrics.h"
 #include "proxy/operator_source.h"
+#include "proxy/sql/routes.h"
 #include "telemetry/log.h"
 
 namespace pondpilot::proxy {
@@ -243,9 +245,14 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
   ProxyHealth health(config, *backend, *fleet, clock);
   std::vector<http::Route> routes = admin::HealthRoutes(health);
   routes.push_back(admin::DemoTokenRoute(issuer, budgets.demo_tokens(), config.security.demo_tokens));
+  const auto draining = std::make_shared<std::atomic<bool>>(false);
+  const auto worker_wait = std::make_shared<std::atomic<std::chrono::milliseconds>>(WorkerWait(config));
+  const access::Gate gate(verifier,
+                          [&budgets](const auth::Principal& principal) { return budgets.Admit(principal); });
+  for (http::Route& route : sql::SqlRoutes({&gate, fleet, &clock, draining, worker_wait}))
+    routes.push_back(std::move(route));
   ai::GatewayServices ai_services;
-  ai_services.verifier = &verifier;
-  ai_services.admit = [&budgets](const auth::Principal& principal) { return budgets.Admit(principal); };
+  ai_services.gate = &gate;
   ai_services.clock = &clock;
   ai_services.settings = config.ai;
   for (http::Route& route : ai::AiRoutes(std::move(ai_services))) routes.push_back(std::move(route));
@@ -265,9 +272,7 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
   services.admit = [&budgets](const auth::Principal& principal) { return budgets.Admit(principal); };
   services.fleet = fleet;
   services.clock = &clock;
-  const auto worker_wait = std::make_shared<std::atomic<std::chrono::milliseconds>>(WorkerWait(config));
   services.worker_wait = worker_wait;
-  const auto draining = std::make_shared<std::atomic<bool>>(false);
   services.draining = draining;
   auto flight = grpc::FlightServer::Start(config.server.host, config.server.grpc_port, std::move(services));
   if (!flight) {

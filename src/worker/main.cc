@@ -27,6 +27,7 @@
 #include "telemetry/log.h"
 #include "worker/control/control_service.h"
 #include "worker/control/stop_watchdog.h"
+#include "worker/documents/sql_service.h"
 #include "worker/engine/engine.h"
 #include "worker/engine/reachability.h"
 #include "worker/flight/flight_service.h"
@@ -193,9 +194,12 @@ int Serve(const Settings& settings, const sigset_t& signals) {
   }
   session::StatementRunner runner(**engine, clock);
   flight::FlightService service(runner);
+  documents::SqlService documents(**engine, runner, settings.token_sha256);
   control::Lease lease(clock, std::chrono::seconds(contract::kUnassignedSeconds));
-  control::ControlService control(**engine, runner, lease, settings.token_sha256,
-                                  [&] { service.StartServing(); });
+  control::ControlService control(**engine, runner, lease, settings.token_sha256, [&] {
+    service.StartServing();
+    documents.StartServing();
+  });
 
   const auto socket = TakeSocket(settings);
   if (!socket && settings.socket_descriptor) {
@@ -218,6 +222,7 @@ int Serve(const Settings& settings, const sigset_t& signals) {
     auto* builder = static_cast<grpc::ServerBuilder*>(raw);
     flight::ApplyServerLimits(*builder);
     builder->RegisterService(&control);
+    builder->RegisterService(&documents);
     if (socket) socket->AttachTo(*builder);
   };
   if (const auto started = service.Init(options); !started.ok()) {

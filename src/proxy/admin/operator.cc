@@ -7,6 +7,7 @@
 #include <optional>
 #include <string_view>
 
+#include "proxy/access/gate.h"
 #include "proxy/http/problem.h"
 #include "telemetry/log.h"
 
@@ -23,7 +24,7 @@ constexpr uint64_t kDefaultGraceSeconds = 30;
 
 // Who asks; the problem when it is no operator.
 base::Result<auth::Principal> Authorize(const auth::TokenVerifier& verifier, const http::Request& request) {
-  auto principal = verifier.VerifyAuthorization(request.Header("Authorization"));
+  auto principal = access::Identify(verifier, request);
   if (principal && !principal->admin) {
     return base::Fail(base::ErrorCode::kPermissionDenied,
                       "This is for operators: it wants a token with the claim \"pondpilot_admin\": true.");

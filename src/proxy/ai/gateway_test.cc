@@ -71,8 +71,7 @@ class GatewayTest : public ::testing::Test {
   }
   void StartServer() {
     GatewayServices services;
-    services.verifier = &verifier_;
-    services.admit = [this](const auth::Principal&) { return admitted_; };
+    services.gate = &gate_;
     services.clock = &base::Clock::System();
     services.settings = settings_;
     services.waits = waits_;
@@ -120,6 +119,7 @@ class GatewayTest : public ::testing::Test {
   auth::TokenVerifier verifier_{kKey, base::Clock::System()};
   auth::TokenIssuer issuer_{kKey, base::Clock::System()};
   base::Result<void> admitted_;
+  access::Gate gate_{verifier_, [this](const auth::Principal&) { return admitted_; }};
   config::Config::Ai settings_ = [] {
     config::Config::Ai settings;
     settings.claude_api_key = base::Secret("claude-key-secret");

@@ -50,6 +50,8 @@ class ChunkWriter final : public BodyWriter {
     co_return !failed_;
   }
 
+  void Cut() override { failed_ = true; }
+
   asio::awaitable<bool> End() {
     if (failed_) co_return false;
     boost::system::error_code error;

@@ -3,7 +3,7 @@
 #include "contract/names.h"
 #include "telemetry/log.h"
 #include "worker/control/process_usage.h"
-#include "worker/session/worker_token.h"
+#include "worker/session/call_token.h"
 
 namespace pondpilot::worker::control {
 namespace {
@@ -75,18 +75,9 @@ ControlService::ControlService(engine::Engine& engine, session::StatementRunner&
       token_sha256_(std::move(token_sha256)),
       start_serving_(std::move(start_serving)) {}
 
-grpc::Status ControlService::CheckToken(const grpc::ServerContextBase& context) const {
-  const auto [first, last] = context.client_metadata().equal_range(contract::kWorkerTokenHeader);
-  if (first != last && std::next(first) == last &&
-      session::IsWorkerToken({first->second.data(), first->second.size()}, token_sha256_)) {
-    return grpc::Status::OK;
-  }
-  return {StatusCode::UNAUTHENTICATED, "This worker answers its own proxy only."};
-}
-
 grpc::Status ControlService::Assign(grpc::ServerContext* context, const proto::AssignRequest* request,
                                     proto::AssignResponse* response) {
-  if (grpc::Status checked = CheckToken(*context); !checked.ok()) return checked;
+  if (grpc::Status checked = session::CheckCallToken(*context, token_sha256_); !checked.ok()) return checked;
   if (request->contract_version() != contract::kContractVersion) {
     return {StatusCode::FAILED_PRECONDITION,
             "The proxy speaks version " + std::to_string(request->contract_version()) +
@@ -135,7 +126,7 @@ grpc::ServerUnaryReactor* ControlService::Status(grpc::CallbackServerContext* co
                                                  const proto::StatusRequest*,
                                                  proto::StatusResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  grpc::Status checked = CheckToken(*context);
+  grpc::Status checked = session::CheckCallToken(*context, token_sha256_);
   if (checked.ok()) {
     lease_.Renew();
     Fill(response);
@@ -167,7 +158,7 @@ void ControlService::Fill(proto::StatusResponse* response) const {
 
 grpc::Status ControlService::Drain(grpc::ServerContext* context, const proto::DrainRequest*,
                                    proto::DrainResponse*) {
-  if (grpc::Status checked = CheckToken(*context); !checked.ok()) return checked;
+  if (grpc::Status checked = session::CheckCallToken(*context, token_sha256_); !checked.ok()) return checked;
   runner_.Drain();
   return grpc::Status::OK;
 }

@@ -31,7 +31,6 @@ class ControlService final : public pondpilot::control::v1::Worker::WithCallback
                      pondpilot::control::v1::DrainResponse* response) override;
 
  private:
-  grpc::Status CheckToken(const grpc::ServerContextBase& context) const;
   void Fill(pondpilot::control::v1::StatusResponse* response) const;
 
   engine::Engine& engine_;
