@@ -9,6 +9,7 @@
 #include "proxy/ai/chat_stream.h"
 #include "proxy/ai/problems.h"
 #include "proxy/ai/provider.h"
+#include "proxy/http/json_body.h"
 #include "telemetry/log.h"
 
 namespace pondpilot::proxy::ai {
@@ -112,6 +113,8 @@ awaitable<Outcome<std::string>> Gateway::Body(const CallRecord& call, UpstreamRe
 }
 
 awaitable<http::Response> Gateway::Chat(const http::Request& request, const auth::Principal& principal) {
+  if (const auto refused = http::RefuseOtherThanJson(request))
+    co_return http::ToResponse(*refused, request.request_id);
   auto chat = ParseChatRequest(request.body, services_.settings.default_model);
   if (!chat) co_return http::ToResponse(http::ToProblem(chat.error()), request.request_id);
   if (principal.demo) chat->max_tokens = std::min(chat->max_tokens.value_or(kDemoMaxTokens), kDemoMaxTokens);
@@ -153,6 +156,8 @@ awaitable<http::Response> Gateway::Chat(const http::Request& request, const auth
 }
 
 awaitable<http::Response> Gateway::Embed(const http::Request& request, const auth::Principal& principal) {
+  if (const auto refused = http::RefuseOtherThanJson(request))
+    co_return http::ToResponse(*refused, request.request_id);
   const auto embed = ParseEmbedRequest(request.body);
   if (!embed) co_return http::ToResponse(http::ToProblem(embed.error()), request.request_id);
   const CallRecord call = Record(request, principal, false, embed->model);

@@ -20,6 +20,11 @@ struct RelayServices {
   const auth::TokenVerifier* verifier = nullptr;
   // Takes one request from the caller's budget. Called on relay threads.
   std::function<base::Result<void>(const auth::Principal&)> admit;
+  // Takes one call without a valid token from the budget of the address that it came from (gRPC's text for a
+  // peer). Called on relay threads.
+  std::function<base::Result<void>(std::string_view peer)> admit_stranger = [](std::string_view) {
+    return base::Result<void>();
+  };
   std::shared_ptr<fleet::Fleet> fleet;
   const base::Clock* clock = nullptr;
   // While it is true no new work is taken (kUnavailable); results of what has run may still be fetched.

@@ -88,7 +88,10 @@ void RelayCall::Authenticate() {
       repeated ? base::Fail(ErrorCode::kUnauthenticated,
                             "More than one authorization header was sent; send exactly one.")
                : services_.verifier->VerifyAuthorization(header);
-  if (!principal) return FinishError(principal.error());
+  if (!principal) {
+    const base::Result<void> told = services_.admit_stranger(server_context_.peer());
+    return FinishRefused(told ? principal.error() : told.error());
+  }
   principal_ = std::move(*principal);
   if (method_->counted && services_.draining->load()) {
     return FinishError(
@@ -96,12 +99,7 @@ void RelayCall::Authenticate() {
   }
   if (method_->counted) {
     if (const base::Result<void> admitted = services_.admit(principal_); !admitted) {
-      if (admitted.error().retry_after) {
-        // gRPC's own name for "how long to wait" (gRFC A6).
-        server_context_.AddTrailingMetadata("grpc-retry-pushback-ms",
-                                            std::to_string(admitted.error().retry_after->count()));
-      }
-      return FinishError(admitted.error());
+      return FinishRefused(admitted.error());
     }
   }
   switch (method_->flow) {
@@ -177,13 +175,7 @@ void RelayCall::OnWorkerAlarm(bool) { OnWorker(); }
 void RelayCall::OnWorker() {
   base::Result<fleet::WorkerLease> result = std::move(*handover_->result);
   handover_.reset();
-  if (!result) {
-    if (result.error().retry_after) {
-      server_context_.AddTrailingMetadata("grpc-retry-pushback-ms",
-                                          std::to_string(result.error().retry_after->count()));
-    }
-    return FinishError(result.error());
-  }
+  if (!result) return FinishRefused(result.error());
   lease_ = std::move(*result);
   if (client_gone_) return Finish(::grpc::Status::CANCELLED);
   PrepareUpstream();
@@ -268,6 +260,14 @@ void RelayCall::Finish(const ::grpc::Status& status) {
 }
 
 void RelayCall::FinishError(const base::Error& error) { Finish(ToGrpcStatus(error)); }
+
+void RelayCall::FinishRefused(const base::Error& error) {
+  if (error.retry_after) {
+    // gRPC's own name for "how long to wait" (gRFC A6).
+    server_context_.AddTrailingMetadata("grpc-retry-pushback-ms", std::to_string(error.retry_after->count()));
+  }
+  FinishError(error);
+}
 
 void RelayCall::OnClientFinished(bool) {
   lease_ = {};

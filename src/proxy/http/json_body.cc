@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
+#include "proxy/http/negotiation.h"
 
 namespace pondpilot::proxy::http {
 namespace {
@@ -32,6 +33,15 @@ base::Result<nlohmann::json> ParseJsonObject(std::string_view body, const std::v
                    (nearest ? " Was \"" + *nearest + "\" meant?" : "") + " The fields are: " + all + ".");
   }
   return object;
+}
+
+std::optional<Problem> RefuseOtherThanJson(const Request& request) {
+  if (MediaTypeOf(request.Header("Content-Type")) == "application/json") return std::nullopt;
+  return Problem{415,
+                 "unsupported_media_type",
+                 "The body's media type is not supported",
+                 "Send a JSON object, with the header Content-Type: application/json.",
+                 {}};
 }
 
 }  // namespace pondpilot::proxy::http

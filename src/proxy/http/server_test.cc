@@ -157,7 +157,8 @@ TEST_F(ServerTest, StreamsInChunks) {
 }
 
 TEST_F(ServerTest, ACutAnswerHasNoEnd) {
-  const std::string answer = Exchange("GET /ends-early HTTP/1.1\r\nHost: x\r\n\r\nGET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+  const std::string answer =
+      Exchange("GET /ends-early HTTP/1.1\r\nHost: x\r\n\r\nGET /health HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_TRUE(answer.ends_with("\r\n\r\n5\r\nbegun\r\n")) << answer;
 }
 

@@ -60,8 +60,8 @@ TEST(SqlRequestTest, Everything) {
 }
 
 TEST(SqlRequestTest, ParametersAreTypedByJson) {
-  const auto request =
-      Parsed(Post(R"({"sql": "x", "parameters": [null, true, -1, 18446744073709551615, 1.5, "t", [1, null]]})"));
+  const auto request = Parsed(
+      Post(R"({"sql": "x", "parameters": [null, true, -1, 18446744073709551615, 1.5, "t", [1, null]]})"));
   ASSERT_EQ(request.parameters_size(), 7);
   EXPECT_EQ(request.parameters(0).value().kind_case(), proto::Value::KIND_NOT_SET);
   EXPECT_TRUE(request.parameters(1).value().boolean());
@@ -80,7 +80,8 @@ TEST(SqlRequestTest, SqlAlone) {
 TEST(SqlRequestTest, Refusals) {
   EXPECT_THAT(Refusal(Post("SELECT 42", "")), HasSubstr("415 unsupported_media_type"));
   EXPECT_THAT(Refusal(Post("a=b", "application/x-www-form-urlencoded")), HasSubstr("415"));
-  EXPECT_THAT(Refusal(Post(R"({"sql": "x"})", "application/json", "image/png")), HasSubstr("406 not_acceptable"));
+  EXPECT_THAT(Refusal(Post(R"({"sql": "x"})", "application/json", "image/png")),
+              HasSubstr("406 not_acceptable"));
   EXPECT_THAT(Refusal(""), HasSubstr("400 invalid_request: The body is empty"));
   EXPECT_THAT(Refusal(R"({"sql": ")"), HasSubstr("not JSON"));
   EXPECT_THAT(Refusal(R"({"sqll": "x"})"), HasSubstr("Was \"sql\" meant?"));
@@ -88,7 +89,8 @@ TEST(SqlRequestTest, Refusals) {
   EXPECT_THAT(Refusal(R"({"sql": "  "})"), HasSubstr("empty"));
   EXPECT_THAT(Refusal(Post("\xFF", "application/sql")), HasSubstr("UTF-8"));
   EXPECT_THAT(Refusal(R"({"sql": "x", "parameters": 1})"), HasSubstr("must be a list"));
-  EXPECT_THAT(Refusal(R"({"sql": "x", "parameters": [{"a": 1}]})"), HasSubstr("The parameter 1 is an object"));
+  EXPECT_THAT(Refusal(R"({"sql": "x", "parameters": [{"a": 1}]})"),
+              HasSubstr("The parameter 1 is an object"));
   EXPECT_THAT(Refusal(R"({"sql": "x", "parameters": {"b": [[1]]}})"), HasSubstr("The parameter \"b\""));
   EXPECT_THAT(Refusal(R"({"sql": "x", "parameters": {"": 1}})"), HasSubstr("without a name"));
   EXPECT_THAT(Refusal(R"({"sql": "x", "shape": "cube"})"), HasSubstr("\"shape\""));
@@ -101,7 +103,8 @@ TEST(SqlRequestTest, Refusals) {
         << timeout;
   }
   for (const char* session : {"\"\"", "\"a b\"", "1"}) {
-    EXPECT_THAT(Refusal(std::string(R"({"sql": "x", "session": )") + session + "}"), HasSubstr("\"session\""));
+    EXPECT_THAT(Refusal(std::string(R"({"sql": "x", "session": )") + session + "}"),
+                HasSubstr("\"session\""));
   }
   std::string many = R"({"sql": "x", "parameters": [)";
   for (int i = 0; i < 10'000; ++i) many += "1,";
@@ -113,7 +116,8 @@ TEST(SqlRequestTest, Catalogs) {
   EXPECT_TRUE(ParseCatalogRequest(request)->database().empty());
   request.query = "database=my%20db";
   EXPECT_EQ(ParseCatalogRequest(request)->database(), "my db");
-  for (const char* query : {"database=", "database=a&database=b", "schema=x", "database=%ff", "database=%zz"}) {
+  for (const char* query :
+       {"database=", "database=a&database=b", "schema=x", "database=%ff", "database=%zz"}) {
     request.query = query;
     EXPECT_FALSE(ParseCatalogRequest(request)) << query;
   }
