@@ -24,6 +24,7 @@
 #include "proxy/auth/token_issuer.h"
 #include "proxy/auth/token_verifier.h"
 #include "proxy/backend.h"
+#include "proxy/door_metrics.h"
 #include "proxy/fleet/fleet.h"
 #include "proxy/fleet/grpc_worker_control.h"
 #include "proxy/grpc/connection_name.h"
@@ -229,6 +230,7 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
 
   telemetry::Registry metrics;
   FleetMetrics fleet_metrics(metrics);
+  DoorMetrics door_metrics(metrics, PONDPILOT_VERSION);
 
   // Declared after what its coroutines use, and so destroyed, and joined, before it.
   Background background;
@@ -264,19 +266,25 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
     // The main thread takes it as it takes the one of an orchestrator.
     ::kill(::getpid(), SIGTERM);
   });
-  const http::Router router(
-      AllRoutes({.gate = gate,
-                 .health = health,
-                 .operators = operators,
-                 .metrics = metrics,
-                 .issuer = issuer,
-                 .demo_token_limit = budgets.demo_tokens(),
-                 .demo_tokens = config.security.demo_tokens,
-                 .sql = {&gate, fleet, &clock, draining, worker_wait},
-                 .ai = {.gate = &gate, .clock = &clock, .settings = config.ai, .waits = {}}}),
-      http::Cors(config.security.cors_allowed_origins));
+  const http::Router router(AllRoutes({.gate = gate,
+                                       .health = health,
+                                       .operators = operators,
+                                       .metrics = metrics,
+                                       .issuer = issuer,
+                                       .demo_token_limit = budgets.demo_tokens(),
+                                       .demo_tokens = config.security.demo_tokens,
+                                       .sql = {&gate, fleet, &clock, draining, worker_wait},
+                                       .ai = {.gate = &gate,
+                                              .clock = &clock,
+                                              .settings = config.ai,
+                                              .observer = &door_metrics,
+                                              .waits = {}}}),
+                            http::Cors(config.security.cors_allowed_origins));
+
+  door_metrics.WatchRoutes(router);
 
   grpc::RelayServices services;
+  services.observer = &door_metrics;
   services.verifier = &verifier;
   services.admit = [&budgets](const auth::Principal& principal) { return budgets.Admit(principal).taken; };
   services.admit_stranger = [&budgets](std::string_view peer) { return budgets.AdmitStranger(peer); };
@@ -291,7 +299,8 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
   }
   Log(Level::kInfo, "gRPC (Arrow Flight SQL) listening",
       {{"host", config.server.host}, {"port", (*flight)->port()}});
-  const auto web = http::Server::Start(background.executor(), config.server.host, config.server.port, router);
+  const auto web = http::Server::Start(background.executor(), config.server.host, config.server.port, router,
+                                       {}, &door_metrics);
   if (!web) {
     background.Await(fleet->Shutdown());
     return Fail(web.error());

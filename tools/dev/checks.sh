@@ -145,10 +145,12 @@ run_bench() {
   local python=python3
   [ ! -x "$ROOT/$PYTHON_ENVIRONMENT/bin/python3" ] || python="$PYTHON_ENVIRONMENT/bin/python3"
   local module=tests.bench
-  if [ "${1:-}" = fleet ]; then
-    module=tests.bench.fleet
-    shift
-  fi
+  case "${1:-}" in
+    fleet | http)
+      module=tests.bench.$1
+      shift
+      ;;
+  esac
   in_test timeout 1800 "$python" -m "$module" "$@"
 }
 

@@ -69,7 +69,8 @@ Outcome<CallSlots::Slot> Gateway::TakeSlot(const std::string& user) {
 
 CallRecord Gateway::Record(const http::Request& request, const auth::Principal& principal, bool claude,
                            const std::string& model) const {
-  return {principal.user_id, claude ? "claude" : "openai", model, request.request_id, services_.clock->Now()};
+  return {principal.user_id,  claude ? "claude" : "openai", model,
+          request.request_id, services_.clock->Now(),       services_.observer};
 }
 
 http::Response Gateway::Fail(const CallRecord& call, const http::Problem& problem) const {

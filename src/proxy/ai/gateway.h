@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "config/config.h"
 #include "proxy/access/gate.h"
+#include "proxy/ai/chat_stream.h"
 #include "proxy/ai/upstream.h"
 #include "proxy/http/router.h"
 
@@ -17,6 +18,7 @@ struct GatewayServices {
   const access::Gate* gate = nullptr;
   const base::Clock* clock = nullptr;  // must outlive the routes
   config::Config::Ai settings;
+  CallObserver* observer = nullptr;  // must outlive the routes
   UpstreamWaits waits;
 };
 

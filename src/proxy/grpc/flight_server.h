@@ -1,5 +1,7 @@
 #pragma once
 
+#include <grpcpp/support/status.h>
+
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -15,6 +17,15 @@
 
 namespace pondpilot::proxy::grpc {
 
+// Is told of each call that has ended. On relay threads.
+class RelayObserver {
+ public:
+  virtual ~RelayObserver() = default;
+  // `method` is one of Methods(), or empty; `bytes` of messages that went to the client.
+  virtual void Ended(std::string_view method, ::grpc::StatusCode code, std::chrono::nanoseconds took,
+                     uint64_t bytes) = 0;
+};
+
 // What the relay needs from the rest of the proxy. All must outlive the server.
 struct RelayServices {
   const auth::TokenVerifier* verifier = nullptr;
@@ -25,6 +36,7 @@ struct RelayServices {
   std::function<base::Result<void>(std::string_view peer)> admit_stranger = [](std::string_view) {
     return base::Result<void>();
   };
+  RelayObserver* observer = nullptr;  // nobody wants to know when it is null
   std::shared_ptr<fleet::Fleet> fleet;
   const base::Clock* clock = nullptr;
   // While it is true no new work is taken (kUnavailable); results of what has run may still be fetched.

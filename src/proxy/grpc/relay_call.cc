@@ -7,6 +7,7 @@
 #include "proxy/grpc/metadata.h"
 #include "proxy/grpc/status.h"
 #include "telemetry/log.h"
+#include "telemetry/trace_context.h"
 
 namespace pondpilot::proxy::grpc {
 namespace {
@@ -275,8 +276,15 @@ void RelayCall::OnClientFinished(bool) {
 }
 
 void RelayCall::LogEnd(const ::grpc::Status& status) const {
-  const auto took =
-      std::chrono::duration_cast<std::chrono::milliseconds>(services_.clock->Now() - arrived_at_);
+  const auto duration = services_.clock->Now() - arrived_at_;
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(duration);
+  if (services_.observer != nullptr) {
+    services_.observer->Ended(method_ == nullptr ? std::string_view() : method_->name, status.error_code(),
+                              duration, bytes_out_);
+  }
+  bool repeated = false;
+  const std::string_view trace =
+      SingleValue(server_context_.client_metadata(), telemetry::kTraceParent, &repeated);
   // What went well is the normal case, at the cost of a write for each call: only on request.
   const telemetry::Level level = status.ok() ? telemetry::Level::kDebug : telemetry::Level::kInfo;
   telemetry::Log(level, "Flight call",
@@ -285,7 +293,8 @@ void RelayCall::LogEnd(const ::grpc::Status& status) const {
                   {"request_id", request_id_},
                   {"code", static_cast<int>(status.error_code())},
                   {"ms", took.count()},
-                  {"bytes", bytes_out_}});
+                  {"bytes", bytes_out_},
+                  {"trace_id", repeated ? std::string_view() : telemetry::TraceIdOf(trace)}});
 }
 
 }  // namespace pondpilot::proxy::grpc

@@ -12,7 +12,7 @@
 #include "contract/names.h"
 #include "proxy/fleet/await_operation.h"
 #include "proxy/fleet/lost_worker.h"
-#include "telemetry/log.h"
+#include "telemetry/trace_context.h"
 
 namespace pondpilot::proxy::sql {
 
@@ -30,10 +30,11 @@ struct DocumentCall::Call {
 };
 
 DocumentCall::DocumentCall(fleet::WorkerLease lease, std::shared_ptr<fleet::ControlQueue> queue,
-                           std::string request_id)
+                           std::string request_id, std::string traceparent)
     : lease_(std::move(lease)), queue_(std::move(queue)), call_(std::make_shared<Call>()) {
   call_->context.AddMetadata(contract::kWorkerTokenHeader, lease_.worker().token.Reveal());
   call_->context.AddMetadata(contract::kRequestIdHeader, std::move(request_id));
+  if (!traceparent.empty()) call_->context.AddMetadata(telemetry::kTraceParent, std::move(traceparent));
   call_->stub = proto::Sql::NewStub(lease_.worker().channel);
 }
 

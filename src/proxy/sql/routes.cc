@@ -7,6 +7,7 @@
 #include "proxy/sql/problems.h"
 #include "proxy/sql/sql_request.h"
 #include "telemetry/log.h"
+#include "telemetry/trace_context.h"
 
 namespace pondpilot::proxy::sql {
 namespace {
@@ -22,6 +23,12 @@ base::Error ErrorOf(const pondpilot::sql::v1::Failure& failure) {
   error.code = base::ErrorCodeOf(failure.code()).value_or(base::ErrorCode::kInternal);
   error.message = failure.message();
   return error;
+}
+
+// What goes on to the worker of a client's trace; empty when there is none.
+std::string TraceParentOf(const http::Request& request) {
+  const std::string_view sent = request.Header(telemetry::kTraceParent);
+  return telemetry::TraceIdOf(sent).empty() ? std::string() : std::string(sent);
 }
 
 void LogBroken(const base::Error& error, const std::string& request_id) {
@@ -81,7 +88,8 @@ class SqlDoor {
     auto lease = co_await fleet::AcquireWorker(services_.fleet, principal.user_id, principal.profile,
                                                services_.clock->Now() + services_.worker_wait->load());
     if (!lease) co_return refuse(http::ToProblem(lease.error()));
-    const auto call = std::make_shared<DocumentCall>(std::move(*lease), queue_, request.request_id);
+    const auto call =
+        std::make_shared<DocumentCall>(std::move(*lease), queue_, request.request_id, TraceParentOf(request));
     call->Start(asked);
     auto piece = co_await call->Next();
     if (!piece) {

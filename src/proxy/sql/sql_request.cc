@@ -174,8 +174,8 @@ std::expected<void, http::Problem> ParseFields(const json& object, proto::RunReq
   }
   if (const json* timeout = given("timeout_seconds")) {
     if (!timeout->is_number() ||
-        !(timeout->get<double>() >= 0.001 && timeout->get<double>() <= kMaxTimeoutSeconds)) {
-      return Invalid("\"timeout_seconds\" must be a number from 0.001 to " +
+        !(timeout->get<double>() >= 1 && timeout->get<double>() <= kMaxTimeoutSeconds)) {
+      return Invalid("\"timeout_seconds\" must be a number from 1 to " +
                      std::to_string(static_cast<int64_t>(kMaxTimeoutSeconds)) + ".");
     }
     out.set_timeout_ms(static_cast<uint64_t>(timeout->get<double>() * 1000));

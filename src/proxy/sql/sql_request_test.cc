@@ -97,7 +97,7 @@ TEST(SqlRequestTest, Refusals) {
   EXPECT_THAT(Refusal(R"({"sql": "x", "numbers": true})"), HasSubstr("\"numbers\""));
   EXPECT_THAT(Refusal(Post(R"({"sql": "x", "shape": "columns"})", "application/json", "text/csv")),
               HasSubstr("asks for text/csv"));
-  for (const char* timeout : {"0", "-1", "1e300", "\"1\"", "604801"}) {
+  for (const char* timeout : {"0", "0.999", "-1", "1e300", "\"1\"", "604801"}) {
     EXPECT_THAT(Refusal(std::string(R"({"sql": "x", "timeout_seconds": )") + timeout + "}"),
                 HasSubstr("\"timeout_seconds\""))
         << timeout;
