@@ -30,11 +30,11 @@ struct DocumentCall::Call {
 };
 
 DocumentCall::DocumentCall(fleet::WorkerLease lease, std::shared_ptr<fleet::ControlQueue> queue,
-                           std::string request_id, std::string traceparent)
+                           const std::string& request_id, const std::string& traceparent)
     : lease_(std::move(lease)), queue_(std::move(queue)), call_(std::make_shared<Call>()) {
   call_->context.AddMetadata(contract::kWorkerTokenHeader, lease_.worker().token.Reveal());
-  call_->context.AddMetadata(contract::kRequestIdHeader, std::move(request_id));
-  if (!traceparent.empty()) call_->context.AddMetadata(telemetry::kTraceParent, std::move(traceparent));
+  call_->context.AddMetadata(contract::kRequestIdHeader, request_id);
+  if (!traceparent.empty()) call_->context.AddMetadata(telemetry::kTraceParent, traceparent);
   call_->stub = proto::Sql::NewStub(lease_.worker().channel);
 }
 

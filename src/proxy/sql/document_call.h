@@ -17,8 +17,8 @@ namespace pondpilot::proxy::sql {
 class DocumentCall {
  public:
   // `queue` must outlive the call.
-  DocumentCall(fleet::WorkerLease lease, std::shared_ptr<fleet::ControlQueue> queue, std::string request_id,
-               std::string traceparent);
+  DocumentCall(fleet::WorkerLease lease, std::shared_ptr<fleet::ControlQueue> queue,
+               const std::string& request_id, const std::string& traceparent);
   ~DocumentCall();
   DocumentCall(const DocumentCall&) = delete;
   DocumentCall& operator=(const DocumentCall&) = delete;

@@ -174,7 +174,10 @@ grpc::Status SqlService::Catalog(grpc::ServerContext* context, const proto::Cata
     const auto sent = pieces.Send(piece);
     if (!sent || !*sent) return grpc::Status::CANCELLED;
   }
-  (void)pieces.SendLast(text);
+  if (const auto sent = pieces.SendLast(text); !sent) {
+    LogFailure(*context, sent.error());
+    pieces.SendFailure(sent.error(), {}, false);
+  }
   return grpc::Status::OK;
 }
 
