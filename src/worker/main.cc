@@ -32,6 +32,7 @@
 #include "telemetry/log.h"
 #include "worker/control/control_service.h"
 #include "worker/control/stop_watchdog.h"
+#include "worker/documents/sql_service.h"
 #include "worker/engine/allocator.h"
 #include "worker/engine/deep_stack.h"
 #include "worker/engine/engine.h"
@@ -214,9 +215,15 @@ int Serve(const Settings& settings, const sigset_t& signals,
   }
   session::StatementRunner runner(**engine, clock);
   flight::FlightService service(runner);
+  documents::SqlService documents(**engine, runner, settings.token_sha256);
   control::Lease lease(clock, std::chrono::seconds(contract::kUnassignedSeconds));
   control::ControlService control(
-      **engine, runner, lease, settings.token_sha256, [&] { service.StartServing(); }, LookAgain);
+      **engine, runner, lease, settings.token_sha256,
+      [&] {
+        service.StartServing();
+        documents.StartServing();
+      },
+      LookAgain);
 
   const auto socket = TakeSocket(settings);
   if (!socket && settings.socket_descriptor) {
@@ -239,6 +246,7 @@ int Serve(const Settings& settings, const sigset_t& signals,
     auto* builder = static_cast<grpc::ServerBuilder*>(raw);
     flight::ApplyServerLimits(*builder);
     builder->RegisterService(&control);
+    builder->RegisterService(&documents);
     if (socket) socket->AttachTo(*builder);
   };
   if (const auto started = service.Init(options); !started.ok()) {

@@ -6,7 +6,7 @@
 #include "contract/names.h"
 #include "telemetry/log.h"
 #include "worker/control/process_usage.h"
-#include "worker/session/worker_token.h"
+#include "worker/session/call_token.h"
 
 namespace pondpilot::worker::control {
 namespace {
@@ -88,18 +88,9 @@ void ControlService::Grant(std::chrono::milliseconds lease) {
   wake_();
 }
 
-grpc::Status ControlService::CheckToken(const grpc::ServerContextBase& context) const {
-  const auto [first, last] = context.client_metadata().equal_range(contract::kWorkerTokenHeader);
-  if (first != last && std::next(first) == last &&
-      session::IsWorkerToken({first->second.data(), first->second.size()}, token_sha256_)) {
-    return grpc::Status::OK;
-  }
-  return {StatusCode::UNAUTHENTICATED, "This worker answers its own proxy only."};
-}
-
 grpc::Status ControlService::Assign(grpc::ServerContext* context, const proto::AssignRequest* request,
                                     proto::AssignResponse* response) {
-  if (grpc::Status checked = CheckToken(*context); !checked.ok()) return checked;
+  if (grpc::Status checked = session::CheckCallToken(*context, token_sha256_); !checked.ok()) return checked;
   if (request->contract_version() != contract::kContractVersion) {
     return {StatusCode::FAILED_PRECONDITION,
             "The proxy speaks version " + std::to_string(request->contract_version()) +
@@ -150,7 +141,7 @@ grpc::ServerUnaryReactor* ControlService::Status(grpc::CallbackServerContext* co
                                                  const proto::StatusRequest*,
                                                  proto::StatusResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  grpc::Status checked = CheckToken(*context);
+  grpc::Status checked = session::CheckCallToken(*context, token_sha256_);
   if (checked.ok()) {
     lease_.Renew();
     Fill(response);
@@ -182,7 +173,7 @@ void ControlService::Fill(proto::StatusResponse* response) const {
 
 grpc::Status ControlService::Drain(grpc::ServerContext* context, const proto::DrainRequest*,
                                    proto::DrainResponse*) {
-  if (grpc::Status checked = CheckToken(*context); !checked.ok()) return checked;
+  if (grpc::Status checked = session::CheckCallToken(*context, token_sha256_); !checked.ok()) return checked;
   runner_.Drain();
   wake_();
   return grpc::Status::OK;

@@ -34,7 +34,6 @@ class ControlService final : public pondpilot::control::v1::Worker::WithCallback
                      pondpilot::control::v1::DrainResponse* response) override;
 
  private:
-  grpc::Status CheckToken(const grpc::ServerContextBase& context) const;
   void Grant(std::chrono::milliseconds lease);
   void Fill(pondpilot::control::v1::StatusResponse* response) const;
 
