@@ -11,6 +11,7 @@
 #include <charconv>
 #include <chrono>
 #include <cstdlib>
+#include <functional>
 #include <iostream>
 #include <latch>
 #include <memory>
@@ -38,6 +39,7 @@
 #include "worker/engine/reachability.h"
 #include "worker/flight/flight_service.h"
 #include "worker/flight/handed_socket.h"
+#include "worker/flight/quiet_grpc.h"
 #include "worker/flight/server_limits.h"
 #include "worker/flight/worker_token.h"
 #include "worker/session/statement_runner.h"
@@ -212,11 +214,15 @@ int Serve(const Settings& settings, const sigset_t& signals,
     std::cerr << "pondpilot-worker: " << engine.error().message << " " << engine.error().detail << "\n";
     return kExitEnvironment;
   }
-  session::StatementRunner runner(**engine, clock);
-  flight::FlightService service(runner);
+  flight::QuietGrpc();
+  session::StatementRunner runner(**engine, clock, flight::TickGrpcTimers);
   control::Lease lease(clock, std::chrono::seconds(contract::kUnassignedSeconds));
+  std::function<void()> start_serving;
   control::ControlService control(
-      **engine, runner, lease, settings.token_sha256, [&] { service.StartServing(); }, LookAgain);
+      **engine, runner, lease, settings.token_sha256, [&] { start_serving(); }, LookAgain);
+  // The server ends before what it serves.
+  flight::FlightService service(runner);
+  start_serving = [&] { service.StartServing(); };
 
   const auto socket = TakeSocket(settings);
   if (!socket && settings.socket_descriptor) {
@@ -238,7 +244,7 @@ int Serve(const Settings& settings, const sigset_t& signals,
   options.builder_hook = [&](void* raw) {
     auto* builder = static_cast<grpc::ServerBuilder*>(raw);
     flight::ApplyServerLimits(*builder);
-    builder->RegisterService(&control);
+    control.AttachTo(*builder);
     if (socket) socket->AttachTo(*builder);
   };
   if (const auto started = service.Init(options); !started.ok()) {
@@ -254,6 +260,7 @@ int Serve(const Settings& settings, const sigset_t& signals,
       return kExitEnvironment;
     }
   }
+  control.Start();
   std::thread server([&] { (void)service.Serve(); });
   if (socket) socket->Start();
   KeepStacksReady();

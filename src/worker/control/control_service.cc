@@ -75,7 +75,15 @@ ControlService::ControlService(engine::Engine& engine, session::StatementRunner&
       lease_(lease),
       token_sha256_(std::move(token_sha256)),
       start_serving_(std::move(start_serving)),
-      wake_(std::move(wake)) {}
+      wake_(std::move(wake)),
+      status_calls_(*this, [this](const grpc::ServerContextBase& context, proto::StatusResponse* response) {
+        return AnswerStatus(context, response);
+      }) {}
+
+void ControlService::AttachTo(grpc::ServerBuilder& builder) {
+  builder.RegisterService(this);
+  status_calls_.AttachTo(builder);
+}
 
 void ControlService::Grant(std::chrono::milliseconds lease) {
   lease_.Grant(lease);
@@ -138,17 +146,12 @@ grpc::Status ControlService::Assign(grpc::ServerContext* context, const proto::A
   return grpc::Status::OK;
 }
 
-grpc::ServerUnaryReactor* ControlService::Status(grpc::CallbackServerContext* context,
-                                                 const proto::StatusRequest*,
-                                                 proto::StatusResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  grpc::Status checked = CheckToken(*context);
-  if (checked.ok()) {
-    lease_.Renew();
-    Fill(response);
-  }
-  reactor->Finish(std::move(checked));
-  return reactor;
+grpc::Status ControlService::AnswerStatus(const grpc::ServerContextBase& context,
+                                          proto::StatusResponse* response) {
+  if (grpc::Status checked = CheckToken(context); !checked.ok()) return checked;
+  lease_.Renew();
+  Fill(response);
+  return grpc::Status::OK;
 }
 
 void ControlService::Fill(proto::StatusResponse* response) const {
