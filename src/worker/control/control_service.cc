@@ -3,6 +3,7 @@
 #include "contract/names.h"
 #include "telemetry/log.h"
 #include "worker/control/process_usage.h"
+#include "worker/engine/allocator.h"
 #include "worker/session/worker_token.h"
 
 namespace pondpilot::worker::control {
@@ -150,8 +151,19 @@ grpc::Status ControlService::AnswerStatus(const grpc::ServerContextBase& context
                                           proto::StatusResponse* response) {
   if (grpc::Status checked = CheckToken(context); !checked.ok()) return checked;
   lease_.Renew();
+  ReleaseWhenIdle();
   Fill(response);
   return grpc::Status::OK;
+}
+
+// Idle workers are many: what the last statements have freed goes back. Allocators keep it for later ones.
+void ControlService::ReleaseWhenIdle() {
+  constexpr std::chrono::seconds kIdle(2);
+  const auto activity = runner_.activity().Get();
+  const bool idle = activity.running_statements == 0 && activity.open_streams == 0 && activity.idle >= kIdle;
+  if (!idle || released_after_ == activity.begun) return;
+  engine::ReleaseFreedMemory();
+  released_after_ = activity.begun;
 }
 
 void ControlService::Fill(proto::StatusResponse* response) const {

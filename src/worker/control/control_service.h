@@ -2,7 +2,9 @@
 
 #include <chrono>
 #include <functional>
+#include <cstdint>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "contract/control.grpc.pb.h"
@@ -38,6 +40,7 @@ class ControlService final : public StatusCalls::Service {
   void Grant(std::chrono::milliseconds lease);
   grpc::Status AnswerStatus(const grpc::ServerContextBase& context,
                             pondpilot::control::v1::StatusResponse* response);
+  void ReleaseWhenIdle();
   void Fill(pondpilot::control::v1::StatusResponse* response) const;
 
   engine::Engine& engine_;
@@ -54,6 +57,8 @@ class ControlService final : public StatusCalls::Service {
   std::string user_id_;
   std::string assignment_;
 
+  // What had begun when memory was given back last. Used by the calls of Status alone, one after the other.
+  std::optional<uint64_t> released_after_;
   StatusCalls status_calls_;  // its thread uses what stands above
 };
 
