@@ -11,6 +11,7 @@
 #include <charconv>
 #include <chrono>
 #include <cstdlib>
+#include <functional>
 #include <iostream>
 #include <latch>
 #include <memory>
@@ -39,6 +40,7 @@
 #include "worker/engine/reachability.h"
 #include "worker/flight/flight_service.h"
 #include "worker/flight/handed_socket.h"
+#include "worker/flight/quiet_grpc.h"
 #include "worker/flight/server_limits.h"
 #include "worker/flight/worker_token.h"
 #include "worker/session/statement_runner.h"
@@ -213,17 +215,19 @@ int Serve(const Settings& settings, const sigset_t& signals,
     std::cerr << "pondpilot-worker: " << engine.error().message << " " << engine.error().detail << "\n";
     return kExitEnvironment;
   }
-  session::StatementRunner runner(**engine, clock);
-  flight::FlightService service(runner);
-  documents::SqlService documents(**engine, runner, settings.token_sha256);
+  flight::QuietGrpc();
+  session::StatementRunner runner(**engine, clock, flight::TickGrpcTimers);
   control::Lease lease(clock, std::chrono::seconds(contract::kUnassignedSeconds));
+  std::function<void()> start_serving;
   control::ControlService control(
-      **engine, runner, lease, settings.token_sha256,
-      [&] {
-        service.StartServing();
-        documents.StartServing();
-      },
-      LookAgain);
+      **engine, runner, lease, settings.token_sha256, [&] { start_serving(); }, LookAgain);
+  documents::SqlService documents(**engine, runner, settings.token_sha256);
+  // The server ends before what it serves.
+  flight::FlightService service(runner);
+  start_serving = [&] {
+    service.StartServing();
+    documents.StartServing();
+  };
 
   const auto socket = TakeSocket(settings);
   if (!socket && settings.socket_descriptor) {
@@ -245,7 +249,7 @@ int Serve(const Settings& settings, const sigset_t& signals,
   options.builder_hook = [&](void* raw) {
     auto* builder = static_cast<grpc::ServerBuilder*>(raw);
     flight::ApplyServerLimits(*builder);
-    builder->RegisterService(&control);
+    control.AttachTo(*builder);
     builder->RegisterService(&documents);
     if (socket) socket->AttachTo(*builder);
   };
@@ -262,6 +266,7 @@ int Serve(const Settings& settings, const sigset_t& signals,
       return kExitEnvironment;
     }
   }
+  control.Start();
   std::thread server([&] { (void)service.Serve(); });
   if (socket) socket->Start();
   KeepStacksReady();

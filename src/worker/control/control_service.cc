@@ -6,6 +6,7 @@
 #include "contract/names.h"
 #include "telemetry/log.h"
 #include "worker/control/process_usage.h"
+#include "worker/engine/allocator.h"
 #include "worker/session/call_token.h"
 
 namespace pondpilot::worker::control {
@@ -81,7 +82,15 @@ ControlService::ControlService(engine::Engine& engine, session::StatementRunner&
       lease_(lease),
       token_sha256_(std::move(token_sha256)),
       start_serving_(std::move(start_serving)),
-      wake_(std::move(wake)) {}
+      wake_(std::move(wake)),
+      status_calls_(*this, [this](const grpc::ServerContextBase& context, proto::StatusResponse* response) {
+        return AnswerStatus(context, response);
+      }) {}
+
+void ControlService::AttachTo(grpc::ServerBuilder& builder) {
+  builder.RegisterService(this);
+  status_calls_.AttachTo(builder);
+}
 
 void ControlService::Grant(std::chrono::milliseconds lease) {
   lease_.Grant(lease);
@@ -137,17 +146,23 @@ grpc::Status ControlService::Assign(grpc::ServerContext* context, const proto::A
   return grpc::Status::OK;
 }
 
-grpc::ServerUnaryReactor* ControlService::Status(grpc::CallbackServerContext* context,
-                                                 const proto::StatusRequest*,
-                                                 proto::StatusResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  grpc::Status checked = session::CheckCallToken(*context, token_sha256_);
-  if (checked.ok()) {
-    lease_.Renew();
-    Fill(response);
-  }
-  reactor->Finish(std::move(checked));
-  return reactor;
+grpc::Status ControlService::AnswerStatus(const grpc::ServerContextBase& context,
+                                          proto::StatusResponse* response) {
+  if (grpc::Status checked = session::CheckCallToken(context, token_sha256_); !checked.ok()) return checked;
+  lease_.Renew();
+  ReleaseWhenIdle();
+  Fill(response);
+  return grpc::Status::OK;
+}
+
+// Idle workers are many: what the last statements have freed goes back. Allocators keep it for later ones.
+void ControlService::ReleaseWhenIdle() {
+  constexpr std::chrono::seconds kIdle(2);
+  const auto activity = runner_.activity().Get();
+  const bool idle = activity.running_statements == 0 && activity.open_streams == 0 && activity.idle >= kIdle;
+  if (!idle || released_after_ == activity.begun) return;
+  engine::ReleaseFreedMemory();
+  released_after_ = activity.begun;
 }
 
 void ControlService::Fill(proto::StatusResponse* response) const {

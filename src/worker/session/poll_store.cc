@@ -117,4 +117,9 @@ void PollStore::Sweep() {
   for (const auto& entry : ended) Join(*entry);
 }
 
+size_t PollStore::size() const {
+  const std::lock_guard lock(mutex_);
+  return entries_.size();
+}
+
 }  // namespace pondpilot::worker::session
