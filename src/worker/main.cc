@@ -286,7 +286,7 @@ int Serve(const Settings& settings, const sigset_t& signals,
 // Becomes a zygote, which returns in each of the workers that it forks, with what it has prepared for them;
 // nullptr in the zygote itself, when it is to end.
 std::unique_ptr<engine::PreparedEngine> ForkFromZygote(char** arguments) {
-  jail::BeginZygote();
+  if (!jail::BeginZygote()) return nullptr;
   const auto refuse = [](const base::Error& error) {
     jail::RefuseToFork(error.message + " " + error.detail);
     return nullptr;
@@ -313,7 +313,12 @@ int main(int argc, char** argv) {
   pondpilot::base::SkipLockOrderChecks();
   std::unique_ptr<engine::PreparedEngine> prepared;
   if (argc > 1 && argv[1] == pondpilot::jail::kZygoteArgument) {
-    prepared = ForkFromZygote(argv);
+    try {
+      prepared = ForkFromZygote(argv);
+    } catch (const std::exception& failure) {
+      std::cerr << "pondpilot-worker: the zygote failed: " << failure.what() << "\n";
+      return kExitEnvironment;
+    }
     if (!prepared) return kExitOk;
     // The worker's environment is another one.
     TuneAllocator();
