@@ -63,6 +63,11 @@ void ReseedRandom() {
   if (RAND_status() != 1) std::abort();
 }
 
+void LoadCryptography() {
+  (void)Sha256Hex("");
+  EVP_RAND_free(EVP_RAND_fetch(nullptr, "CTR-DRBG", nullptr));
+}
+
 std::string Sha256Hex(std::string_view data) {
   std::array<unsigned char, 32> digest{};
   unsigned int size = 0;

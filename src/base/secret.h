@@ -37,6 +37,10 @@ std::string RandomHex(size_t bytes);
 // parent's and its siblings' from now on. Aborts when there is no randomness.
 void ReseedRandom();
 
+// Loads OpenSSL's algorithms, half a megabyte of tables, now instead of with the first use, and makes no
+// random state: for a process that forks others which will need them.
+void LoadCryptography();
+
 // SHA-256 of `data`, as 64 lower-case hex digits.
 std::string Sha256Hex(std::string_view data);
 

@@ -69,6 +69,10 @@ class ControlTest : public testing::Test {
   }
 
   ControlTest() { control_->Start(); }
+  ~ControlTest() override {
+    loopback_.Stop();
+    control_.reset();
+  }
 
   FakeEngine engine_;
   base::ManualClock clock_;

@@ -11,7 +11,6 @@
 #include <charconv>
 #include <chrono>
 #include <cstdlib>
-#include <functional>
 #include <iostream>
 #include <latch>
 #include <memory>
@@ -202,6 +201,22 @@ arrow::Result<arrow::flight::Location> LocationOf(const std::string& listen) {
   return arrow::flight::Location::Parse("grpc://" + listen);
 }
 
+// Ends the server, whichever way it goes, before the control service ends, and with it the queue of its
+// calls. The server itself must outlive that.
+class ServerEnd {
+ public:
+  explicit ServerEnd(flight::FlightService& service) : service_(service) {}
+  ~ServerEnd() {
+    const auto deadline = std::chrono::system_clock::now() + kStopGrace;
+    (void)service_.Shutdown(&deadline);
+  }
+  ServerEnd(const ServerEnd&) = delete;
+  ServerEnd& operator=(const ServerEnd&) = delete;
+
+ private:
+  flight::FlightService& service_;
+};
+
 // `prepared`: from the zygote that this process was forked from; nullptr when it was not.
 int Serve(const Settings& settings, const sigset_t& signals,
           std::unique_ptr<engine::PreparedEngine> prepared) {
@@ -217,17 +232,16 @@ int Serve(const Settings& settings, const sigset_t& signals,
   }
   flight::QuietGrpc();
   session::StatementRunner runner(**engine, clock, flight::TickGrpcTimers);
-  control::Lease lease(clock, std::chrono::seconds(contract::kUnassignedSeconds));
-  std::function<void()> start_serving;
-  control::ControlService control(
-      **engine, runner, lease, settings.token_sha256, [&] { start_serving(); }, LookAgain);
   documents::SqlService documents(**engine, runner, settings.token_sha256);
-  // The server ends before what it serves.
   flight::FlightService service(runner);
-  start_serving = [&] {
-    service.StartServing();
-    documents.StartServing();
-  };
+  control::Lease lease(clock, std::chrono::seconds(contract::kUnassignedSeconds));
+  control::ControlService control(
+      **engine, runner, lease, settings.token_sha256,
+      [&] {
+        service.StartServing();
+        documents.StartServing();
+      },
+      LookAgain);
 
   const auto socket = TakeSocket(settings);
   if (!socket && settings.socket_descriptor) {
@@ -253,10 +267,13 @@ int Serve(const Settings& settings, const sigset_t& signals,
     builder->RegisterService(&documents);
     if (socket) socket->AttachTo(*builder);
   };
+  // gRPC serves from here on, on threads of its own. Serve() would add two that wait for the end and for
+  // signals, which are the main thread's business.
   if (const auto started = service.Init(options); !started.ok()) {
     std::cerr << "pondpilot-worker: " << listen << " can't be listened on: " << started.message() << "\n";
     return kExitEnvironment;
   }
+  const ServerEnd end(service);
   // Nobody has any business at it: all calls come over the socket that was given.
   if (socket && !own_port) (void)::unlink(listen.c_str() + kUnixListen.size());
   if (settings.socket_descriptor) {
@@ -267,7 +284,6 @@ int Serve(const Settings& settings, const sigset_t& signals,
     }
   }
   control.Start();
-  std::thread server([&] { (void)service.Serve(); });
   if (socket) socket->Start();
   KeepStacksReady();
   Log(Level::kInfo, "Worker ready",
@@ -277,9 +293,6 @@ int Serve(const Settings& settings, const sigset_t& signals,
   control::ForceExitAfter(kStopGrace + kForcedAfter, kExitForced);
   runner.Drain();
   if (socket) socket->Stop();
-  const auto deadline = std::chrono::system_clock::now() + kStopGrace;
-  (void)service.Shutdown(&deadline);
-  server.join();
   return kExitOk;
 }
 
@@ -296,6 +309,7 @@ std::unique_ptr<engine::PreparedEngine> ForkFromZygote(char** arguments) {
     return refuse(rehearsed.error());
   auto prepared = engine::PreparedEngine::Open();
   if (!prepared) return refuse(prepared.error());
+  base::LoadCryptography();
   // What the rehearsal has left would be copied by whoever writes to it.
   engine::ReleaseFreedMemory();
   if (!jail::ForkWorkers(arguments)) return nullptr;

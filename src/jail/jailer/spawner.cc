@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -59,6 +60,10 @@ std::optional<uint64_t> StartTime(pid_t process) {
 
 std::expected<Spawner, std::string> Spawner::Open(SpawnerOptions options) {
   Spawner spawner(std::move(options));
+  // The kernel counts a user's threads together, also of containers that don't see each other: two proxies on
+  // one machine shall not begin with the same user.
+  uint32_t any = 0;
+  if (::getrandom(&any, sizeof(any), 0) == sizeof(any)) spawner.next_user_ = any % spawner.options_.users;
   std::error_code error;
   fs::create_directories(spawner.options_.spill_folder, error);
   // Passed through by workers, and listed by nobody.

@@ -22,7 +22,7 @@ namespace pondpilot::jail {
 struct SpawnerOptions {
   std::string program;       // the worker
   std::string spill_folder;  // each worker gets a folder in it
-  // User ids that workers may get, one each, where this process may give them.
+  // User ids that workers may get, one each, where this process may give them; it begins anywhere among them.
   uint32_t first_user = 40'000;
   uint32_t users = 10'000;
 };

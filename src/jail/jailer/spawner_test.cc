@@ -270,6 +270,21 @@ TEST_P(SpawnerTest, UserIdsAreApart) {
   }
 }
 
+TEST_P(SpawnerTest, SpawnersBeginWithUsersOfTheirOwn) {
+  NEEDS(Layer::kUser);
+  std::set<uint32_t> users = {Start().user};
+  // Of ten thousand: all the same by chance once in 10^12 runs.
+  for (int i = 0; i < 3; ++i) {
+    auto other = Spawner::Open(
+        {.program = PONDPILOT_INTRUDER, .spill_folder = folder_ + "/spill of " + std::to_string(i)});
+    ASSERT_TRUE(other) << other.error();
+    const auto worker = other->Launch(Request("pid"), -1);
+    ASSERT_TRUE(worker) << worker.error();
+    users.insert(worker->user);
+  }
+  EXPECT_GT(users.size(), 1U);
+}
+
 TEST_P(SpawnerTest, SocketsOfOthersAreOutOfReach) {
   NEEDS(Layer::kUser);
   const std::string folder = folder_ + "/sockets";

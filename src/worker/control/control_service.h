@@ -1,8 +1,8 @@
 #pragma once
 
 #include <chrono>
-#include <functional>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -19,9 +19,10 @@ namespace pondpilot::worker::control {
 // token.
 class ControlService final : public StatusCalls::Service {
  public:
-  // Everything must outlive the service, which outlives the server. `start_serving` runs once, when the worker has become a user's;
-  // `wake` when the worker may have to end at another time than before: the lease is of another length, or
-  // the worker is to end with its last statement.
+  // Everything must outlive the service. It ends when the server has been shut down, and before it is
+  // destroyed. `start_serving` runs once, when the worker has become a user's; `wake` when the worker may
+  // have to end at another time than before: the lease is of another length, or the worker is to end with its
+  // last statement.
   ControlService(engine::Engine& engine, session::StatementRunner& runner, Lease& lease,
                  std::string token_sha256, std::function<void()> start_serving, std::function<void()> wake);
 

@@ -17,14 +17,15 @@ namespace pondpilot::worker::control {
 // Sleeps until a call comes; gRPC's own threads for callbacks look around several times a second.
 class StatusCalls {
  public:
-  using Service = pondpilot::control::v1::Worker::WithAsyncMethod_Status<pondpilot::control::v1::Worker::Service>;
+  using Service =
+      pondpilot::control::v1::Worker::WithAsyncMethod_Status<pondpilot::control::v1::Worker::Service>;
   // Runs on the thread; short.
   using Answer =
       std::function<grpc::Status(const grpc::ServerContextBase&, pondpilot::control::v1::StatusResponse*)>;
 
   // `service` is the one that the server has; it must outlive this.
   StatusCalls(Service& service, Answer answer);
-  // After the server's end.
+  // After the server has been shut down and before it is destroyed: what comes out of the queue refers to it.
   ~StatusCalls();
   StatusCalls(const StatusCalls&) = delete;
   StatusCalls& operator=(const StatusCalls&) = delete;

@@ -178,8 +178,7 @@ std::unexpected<base::Error> ProofFailed(const std::string& what) {
 
 Result<void> ProvePasswordsHidden(duckdb::Connection& tenant, const std::vector<Attachment>& attachments) {
   if (attachments.empty()) return {};
-  const auto databases =
-      tenant.Query("SELECT database_name, path, options::VARCHAR FROM duckdb_databases()");
+  const auto databases = tenant.Query("SELECT database_name, path, options::VARCHAR FROM duckdb_databases()");
   if (databases->HasError()) return ProofFailed(databases->GetError());
   std::string shown;
   while (const auto chunk = databases->Fetch()) {

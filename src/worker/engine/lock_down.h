@@ -10,8 +10,8 @@
 namespace pondpilot::worker::engine {
 
 // Takes away from every connection of the database, for good, what a tenant must not have and what does not
-// depend on who the tenant is: functions that pass text to a database or read files. `own` is the worker's own
-// connection. Once, after the scanners have been loaded, while nobody waits.
+// depend on who the tenant is: functions that pass text to a database or read files. `own` is the worker's
+// own connection. Once, after the scanners have been loaded, while nobody waits.
 base::Result<void> Restrict(duckdb::Connection& own);
 
 // Tries, on a connection like a tenant's, what Restrict has taken away. An error names what is still there.

@@ -53,8 +53,7 @@ Result<std::unique_ptr<duckdb::DuckDB>> Prepare() {
       return Fail(ErrorCode::kInternal, "DuckDB can't be prepared.",
                   std::string(sql) + ": " + done->GetError());
     }
-    if (const auto restricted = Restrict(connection); !restricted)
-      return std::unexpected(restricted.error());
+    if (const auto restricted = Restrict(connection); !restricted) return std::unexpected(restricted.error());
     if (const auto proven = ProveRestricted(*database); !proven) return std::unexpected(proven.error());
     return database;
   } catch (const std::exception& thrown) {

@@ -40,7 +40,10 @@ class Loopback {
     EXPECT_TRUE(started.ok()) << started.ToString();
     thread_ = std::thread([this] { (void)service_.Serve(); });
   }
-  ~Loopback() {
+  ~Loopback() { Stop(); }
+  // Nothing is served any more. Idempotent.
+  void Stop() {
+    if (!thread_.joinable()) return;
     const auto deadline = std::chrono::system_clock::now() + std::chrono::seconds(2);
     (void)service_.Shutdown(&deadline);
     thread_.join();

@@ -87,8 +87,9 @@ absl::StatusOr<std::unique_ptr<QuietEventEngine::Listener>> QuietEventEngine::Cr
 }
 
 QuietEventEngine::ConnectionHandle QuietEventEngine::Connect(
-    OnConnectCallback on_connect, const ResolvedAddress&, const grpc_event_engine::experimental::EndpointConfig&,
-    grpc_event_engine::experimental::MemoryAllocator, Duration) {
+    OnConnectCallback on_connect, const ResolvedAddress&,
+    const grpc_event_engine::experimental::EndpointConfig&, grpc_event_engine::experimental::MemoryAllocator,
+    Duration) {
   Run([callback = std::move(on_connect)]() mutable { callback(NotHere()); });
   return {{-1, -1}};
 }

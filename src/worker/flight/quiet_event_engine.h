@@ -38,10 +38,13 @@ class QuietEventEngine final : public grpc_event_engine::experimental::EventEngi
       std::unique_ptr<grpc_event_engine::experimental::MemoryAllocatorFactory> memory) override;
   ConnectionHandle Connect(OnConnectCallback on_connect, const ResolvedAddress& address,
                            const grpc_event_engine::experimental::EndpointConfig& config,
-                           grpc_event_engine::experimental::MemoryAllocator memory, Duration timeout) override;
+                           grpc_event_engine::experimental::MemoryAllocator memory,
+                           Duration timeout) override;
   bool CancelConnect(ConnectionHandle) override { return false; }
   // None.
-  std::unique_ptr<DNSResolver> GetDNSResolver(const DNSResolver::ResolverOptions&) override { return nullptr; }
+  std::unique_ptr<DNSResolver> GetDNSResolver(const DNSResolver::ResolverOptions&) override {
+    return nullptr;
+  }
 
  private:
   using Clock = std::chrono::steady_clock;

@@ -34,8 +34,7 @@ class StatementRunner {
  public:
   // Both must outlive the runner. `meanwhile`: see CallWatch; now and then it also runs while there are no
   // calls.
-  StatementRunner(engine::Engine& engine, const base::Clock& clock,
-                  std::function<void()> meanwhile = [] {});
+  StatementRunner(engine::Engine& engine, const base::Clock& clock, std::function<void()> meanwhile = [] {});
   ~StatementRunner();
 
   // Runs all statements of `sql`; the result is that of the last one. Blocks until its first rows are there,
