@@ -55,7 +55,7 @@ std::string RandomHex(size_t bytes) {
 
 void ReseedRandom() {
   // OpenSSL tells a child by its process id, which may be its parent's and its siblings' in namespaces of
-  // their own. RAND_poll() would only look whether there is a generator.
+  // their own. Its documentation promises nothing of RAND_poll() but that there is a seed.
   std::array<unsigned char, 48> fresh{};
   if (::getentropy(fresh.data(), fresh.size()) != 0) std::abort();
   RAND_seed(fresh.data(), static_cast<int>(fresh.size()));

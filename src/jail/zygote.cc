@@ -60,7 +60,7 @@ Born born;
 // ended: a copy would take as long as the worker's own. Returns 0 as `worker` in the worker.
 Born Fork(int namespaces) {
   born = {};
-  const pid_t between = ::vfork();
+  const pid_t between = ::vfork();  // NOLINT(bugprone-unsafe-functions): nothing but the next lines runs
   if (between == 0) {
     if (namespaces != 0 && ::unshare(namespaces) != 0) {
       born.error = errno;
@@ -86,7 +86,7 @@ void ShowAs(char** arguments, const std::string& title) {
   while (*(last + 1) != nullptr) ++last;
   const auto room = static_cast<size_t>(*last + std::strlen(*last) - begin);
   std::memset(begin, 0, room);
-  std::memcpy(begin, title.data(), std::min(room, title.size()));
+  std::copy_n(title.data(), std::min(room, title.size()), begin);
 }
 
 // One that was joined is still listed until the kernel is done with it.

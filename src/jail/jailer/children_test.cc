@@ -23,7 +23,9 @@ using base::Descriptor;
 
 pid_t ForkOneThatWaits() {
   const pid_t child = ::fork();
-  while (child == 0) ::pause();
+  if (child == 0) {
+    while (true) ::pause();
+  }
   return child;
 }
 

@@ -310,8 +310,8 @@ void NeverAnswer() {
   while (const auto request = Receive(kZygoteChannel)) {
     // The child takes whatever comes first over the line, as one of a good zygote does.
     if (::fork() == 0) {
-      (void)Receive(request->descriptor.get());
-      ::_exit(0);
+      const auto taken = Receive(request->descriptor.get());
+      ::_exit(taken ? 0 : 1);
     }
   }
 }
