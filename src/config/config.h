@@ -81,6 +81,8 @@ struct Config {
     // as it is built in.
     std::vector<std::string> extensions;
     std::vector<AttachedDatabase> attached_databases;
+    // Ours. The most that one statement may take; 0: no limit.
+    std::chrono::milliseconds statement_timeout{0};
   } duckdb;
 
   struct Security {

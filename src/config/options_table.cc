@@ -215,6 +215,17 @@ constinit const Option kOptions[] = {
      .example = "see below",
      .description =
          "Databases that every worker starts with. See [Attached databases](#attached-databases)."},
+    {.key = "duckdb.statement_timeout",
+     .env = "DUCKDB_STATEMENT_TIMEOUT",
+     .field = +[](Config& c) -> auto& { return c.duckdb.statement_timeout; },
+     .default_text = "0s",
+     .range = Range{0, 7 * 24 * kHour},
+     .bare_env_milliseconds = true,
+     .reloadable = true,
+     .example = "10m",
+     .description = "The most that one statement may take, from its start until its last row is computed, "
+                    "the time that its client takes to read it included. Then it ends with "
+                    "DEADLINE_EXCEEDED. A client's own deadline counts when it is sooner. 0s: no limit."},
 
     {.key = "security.rate_limit.requests_per_minute",
      .env = "",

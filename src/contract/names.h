@@ -15,8 +15,13 @@ inline constexpr uint16_t kWorkerPort = 9090;
 inline constexpr char kInternalPrefix[] = "x-pondpilot-";
 // Proves to the worker that its own proxy calls. Missing or wrong: UNAUTHENTICATED.
 inline constexpr char kWorkerTokenHeader[] = "x-pondpilot-worker-token";
-// Names the client's connection: opaque, unguessable, the same for all calls of one connection to the proxy.
+// Names the client's session: opaque, unguessable, the same for all calls of one connection to the proxy, and
+// for those that bring its cookie over another.
 inline constexpr char kConnectionHeader[] = "x-pondpilot-connection";
+// The cookie by which a client that keeps cookies stays in its session when its connection changes. The proxy
+// gives it; the worker takes it back when the session is closed.
+inline constexpr char kSessionCookie[] = "pondpilot_session";
+inline constexpr char kSessionCookieAttributes[] = "; Path=/; HttpOnly";
 // On GetFlightInfo: the proxy would take a whole result of at most this many bytes (decimal) in the trailer,
 // as an EarlyResult of control.proto, instead of asking for it with DoGet.
 inline constexpr char kEarlyResultHeader[] = "x-pondpilot-early-result";

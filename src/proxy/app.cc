@@ -91,6 +91,11 @@ int Fail(const base::Error& error) {
   return kExitEnvironment;
 }
 
+// Keys of their own: none says anything about another, nor about the tokens of users.
+base::Secret KeyFor(const config::Config& config, std::string_view purpose) {
+  return base::Secret(base::HmacSha256Hex(config.security.jwt_secret, purpose));
+}
+
 fleet::FleetOptions FleetOptionsFor(const config::Config& config) {
   fleet::FleetOptions options;
   options.idle_timeout = config.containers.idle_timeout;
@@ -109,12 +114,8 @@ fleet::FleetOptions FleetOptionsFor(const config::Config& config) {
   for (const config::AttachedDatabase& database : config.duckdb.attached_databases) {
     if (database.sqlite_path) options.sqlite_paths.push_back(*database.sqlite_path);
   }
-  // Keys of their own: none says anything about another, nor about the tokens of users.
-  const auto key = [&config](std::string_view purpose) {
-    return base::Secret(base::HmacSha256Hex(config.security.jwt_secret, purpose));
-  };
-  options.token_key = key("pondpilot worker tokens");
-  options.assignment_key = key("pondpilot worker assignments");
+  options.token_key = KeyFor(config, "pondpilot worker tokens");
+  options.assignment_key = KeyFor(config, "pondpilot worker assignments");
   return options;
 }
 
@@ -265,6 +266,7 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
   services.admit = [&budgets](const auth::Principal& principal) { return budgets.Admit(principal); };
   services.fleet = fleet;
   services.clock = &clock;
+  services.session_key = KeyFor(config, "pondpilot session cookies");
   const auto worker_wait = std::make_shared<std::atomic<std::chrono::milliseconds>>(WorkerWait(config));
   services.worker_wait = worker_wait;
   const auto draining = std::make_shared<std::atomic<bool>>(false);

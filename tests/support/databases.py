@@ -113,9 +113,9 @@ def data_folder(durable: bool) -> tuple[str, ...]:
 
 
 def start_postgres(engine: Engine, network: str, host: str = "pg", user: str = "user", password: str = PASSWORD,
-                   wait: bool = True, durable: bool = False) -> Postgres:
+                   wait: bool = True, durable: bool = False, memory: str = "512m") -> Postgres:
     container = engine.start(
-        "postgres", engine.test_image, "bash", "-c", RUN_POSTGRES, network=network, aliases=(host,), memory="512m",
+        "postgres", engine.test_image, "bash", "-c", RUN_POSTGRES, network=network, aliases=(host,), memory=memory,
         options=("--user", "postgres", "--init", *data_folder(durable), "--entrypoint", "",
                  "-e", f"POSTGRES_USER={user}", "-e", f"POSTGRES_PASSWORD={password}"))
     database = Postgres(engine, container, f"postgresql://{user}:{password}@{host}:5432/database", host, network)

@@ -6,9 +6,25 @@ import pyarrow as pa
 from pyarrow import flight
 
 
+def _field(number: int, value: bytes) -> bytes:
+    """Bytes in a protobuf message."""
+    length, size = b"", len(value)
+    while True:
+        length += bytes([size & 0x7F | (0x80 if size > 0x7F else 0)])
+        size >>= 7
+        if size == 0:
+            return bytes([number << 3 | 2]) + length + value
+
+
+def statement_query(sql: bytes) -> bytes:
+    """Flight SQL's CommandStatementQuery, which pyarrow does not make."""
+    return _field(1, b"type.googleapis.com/arrow.flight.protocol.sql.CommandStatementQuery") + _field(2, _field(1, sql))
+
+
 class FlightUser:
     def __init__(self, location: str, token: str | None, timeout: float = 60, headers: list[tuple[bytes, bytes]] = (),
-                 **client) -> None:
+                 flight_sql: bool = False, **client) -> None:
+        self.flight_sql = flight_sql
         self.client = flight.connect(location, **client)
         self.headers = [*headers]
         if token is not None:
@@ -17,6 +33,8 @@ class FlightUser:
 
     def info(self, sql: str | bytes) -> flight.FlightInfo:
         text = sql.encode() if isinstance(sql, str) else sql
+        if self.flight_sql:
+            text = statement_query(text)
         return self.client.get_flight_info(flight.FlightDescriptor.for_command(text), self.options)
 
     def stream(self, sql: str | bytes) -> flight.FlightStreamReader:

@@ -183,9 +183,19 @@ run_bench() {
   local python=python3
   [ ! -x "$ROOT/$PYTHON_ENVIRONMENT/bin/python3" ] || python="$PYTHON_ENVIRONMENT/bin/python3"
   local module=tests.bench
-  if [ "${1:-}" = fleet ]; then
-    module=tests.bench.fleet
-    shift
+  case "${1:-}" in
+    fleet | clients)
+      module=tests.bench.$1
+      shift
+      ;;
+  esac
+  if [ "$module" = tests.bench.clients ]; then
+    step 1200 "Compiling the benchmark's own programs" compile release flight_calls appender_rows
+    try_step 600 "Python clients from PyPI" prepare_test_python ||
+      fail "./dev bench clients measures what these clients see." "All output: $LOG"
+    python="$ROOT/$PYTHON_ENVIRONMENT/bin/python3"
+    # TPC-H's tables are made there; of two the last counts.
+    DEV_RUN_OPTIONS="-m 8g ${DEV_RUN_OPTIONS:-}"
   fi
   in_test timeout 1800 "$python" -m "$module" "$@"
 }

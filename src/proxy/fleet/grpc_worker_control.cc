@@ -157,6 +157,7 @@ control::AssignRequest MakeRequest(const config::Config::DuckDb& duckdb) {
   control::AssignRequest request;
   request.set_contract_version(contract::kContractVersion);
   request.set_lease_ms(kLeaseMs);
+  request.set_statement_timeout_ms(static_cast<uint64_t>(duckdb.statement_timeout.count()));
   for (const config::AttachedDatabase& database : duckdb.attached_databases) {
     control::Attachment* attachment = request.add_attachments();
     attachment->set_alias(database.alias);

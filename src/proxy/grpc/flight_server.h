@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/secret.h"
 #include "proxy/auth/principal.h"
 #include "proxy/auth/token_verifier.h"
 #include "proxy/fleet/fleet.h"
@@ -22,6 +23,8 @@ struct RelayServices {
   std::function<base::Result<void>(const auth::Principal&)> admit;
   std::shared_ptr<fleet::Fleet> fleet;
   const base::Clock* clock = nullptr;
+  // Signs session cookies; the same through restarts.
+  base::Secret session_key;
   // While it is true no new work is taken (kUnavailable); results of what has run may still be fetched.
   std::shared_ptr<const std::atomic<bool>> draining = std::make_shared<std::atomic<bool>>(false);
   // The longest that a call waits for its worker; may change while the server runs.

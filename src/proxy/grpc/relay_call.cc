@@ -112,6 +112,7 @@ void RelayCall::Authenticate() {
       const base::Result<std::string> bearer = auth::TokenFromAuthorization(header);
       if (!bearer) return FinishError(bearer.error());
       server_context_.AddInitialMetadata("authorization", "Bearer " + *bearer);
+      (void)NameSession();
       // Clients in C++ read no message before they ask for the end, and say Basic. One for Node waits for a
       // message, and says Bearer.
       constexpr std::string_view kBearer = "Bearer ";
@@ -131,6 +132,13 @@ void RelayCall::Authenticate() {
       client_.Read(&request_, Pending(first_message_));
       return;
   }
+}
+
+std::string RelayCall::NameSession() {
+  auto named =
+      relay_.sessions.Of(server_context_.client_metadata(), server_context_.peer(), principal_.user_id);
+  if (!named.cookie.empty()) server_context_.AddInitialMetadata("set-cookie", named.cookie);
+  return std::move(named.name);
 }
 
 void RelayCall::OnFirstMessage(bool ok) {

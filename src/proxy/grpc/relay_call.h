@@ -19,17 +19,20 @@
 #include "proxy/grpc/live_calls.h"
 #include "proxy/grpc/method_table.h"
 #include "proxy/grpc/reply_buffer.h"
+#include "proxy/grpc/session_names.h"
 
 namespace pondpilot::proxy::grpc {
 
 // What all calls of one server share.
 struct Relay {
-  explicit Relay(RelayServices given) : services(std::move(given)), early_results(*services.clock) {}
+  explicit Relay(RelayServices given)
+      : services(std::move(given)), early_results(*services.clock), sessions(services.session_key) {}
 
   const RelayServices services;
   ::grpc::AsyncGenericService service;
   LiveCalls live;
   EarlyResults early_results;
+  SessionNames sessions;
 };
 
 // One call from a client, from its arrival to its last operation. It owns itself: it lives until every
@@ -71,6 +74,8 @@ class RelayCall {
   void OnArrived(bool ok);
   void OnClientDone(bool ok);
   void Authenticate();
+  // The name of the caller's session; gives the client its cookie when it has none.
+  std::string NameSession();
   void OnFirstMessage(bool ok);
   void OnFirstMessageDeadline(bool ok);
   // True when the result that is asked for is here: then it is on its way.

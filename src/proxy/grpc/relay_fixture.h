@@ -268,6 +268,7 @@ class RelayTest : public ::testing::Test {
     };
     services.fleet = fleet_;
     services.clock = &base::Clock::System();
+    services.session_key = base::Secret("session key");
     services.upload_silence = kUploadSilence;
     auto relay = FlightServer::Start("127.0.0.1", 0, services);
     ASSERT_TRUE(relay.has_value()) << relay.error().message;

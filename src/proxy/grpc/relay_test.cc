@@ -45,6 +45,31 @@ TEST_F(RelayTest, TheConnectionsNameStaysWithTheConnection) {
   EXPECT_EQ(names[0], names[1]);
 }
 
+TEST_F(RelayTest, TheSessionsCookieGoesWithTheClient) {
+  ::grpc::ClientContext first;
+  Authorize(first);
+  ASSERT_TRUE(Unary(first, "GetFlightInfo", "echo").ok());
+  const std::string name = log_.Metadata(contract::kConnectionHeader);
+  const auto given = first.GetServerInitialMetadata().find("set-cookie");
+  ASSERT_NE(given, first.GetServerInitialMetadata().end());
+  const std::string text(given->second.data(), given->second.size());
+  const std::string cookie = text.substr(0, text.find(';'));
+  EXPECT_FALSE(cookie.contains("Bearer"));
+  // A connection of its own, with the cookie.
+  ::grpc::ChannelArguments own_connection;
+  own_connection.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  channel_ = ::grpc::CreateCustomChannel("127.0.0.1:" + std::to_string(relay_->port()),
+                                         ::grpc::InsecureChannelCredentials(), own_connection);
+  for (const auto& [user, is_same] : {std::pair("alice", true), std::pair("bob", false)}) {
+    ::grpc::ClientContext next;
+    Authorize(next, user);
+    next.AddMetadata("cookie", cookie);
+    ASSERT_TRUE(Unary(next, "GetFlightInfo", "echo").ok());
+    EXPECT_EQ(log_.Metadata(contract::kConnectionHeader) == name, is_same) << user;
+    EXPECT_EQ(next.GetServerInitialMetadata().contains("set-cookie"), !is_same) << user;
+  }
+}
+
 TEST_F(RelayTest, RefusalsComeFromTheProxy) {
   {
     ::grpc::ClientContext context;

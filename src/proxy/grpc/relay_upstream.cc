@@ -2,7 +2,6 @@
 #include <chrono>
 
 #include "contract/names.h"
-#include "proxy/grpc/connection_name.h"
 #include "proxy/grpc/metadata.h"
 #include "proxy/grpc/relay_call.h"
 #include "proxy/grpc/status.h"
@@ -31,7 +30,7 @@ void RelayCall::PrepareUpstream() {
     }
   }
   upstream_context_.AddMetadata(contract::kWorkerTokenHeader, lease_.worker().token.Reveal());
-  upstream_context_.AddMetadata(contract::kConnectionHeader, ConnectionName(server_context_.peer()));
+  upstream_context_.AddMetadata(contract::kConnectionHeader, NameSession());
   upstream_context_.AddMetadata(contract::kRequestIdHeader, request_id_);
   if (method_->early == Early::kBrings) {
     early_place_ = relay_.early_results.Reserve(principal_.user_id);

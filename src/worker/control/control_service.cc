@@ -1,5 +1,8 @@
 #include "worker/control/control_service.h"
 
+#include <algorithm>
+#include <chrono>
+
 #include "contract/names.h"
 #include "telemetry/log.h"
 #include "worker/control/process_usage.h"
@@ -13,6 +16,9 @@ using grpc::StatusCode;
 
 // A day. Orphans must end, whatever the proxy asks for.
 constexpr uint64_t kMaxLeaseMs = 24ull * 60 * 60 * 1000;
+
+// A year; a longer time is none that anybody sees the end of, and must not overflow.
+constexpr uint64_t kMaxStatementMs = 365ull * 24 * 60 * 60 * 1000;
 
 engine::ServerTarget ToTarget(const proto::ServerTarget& in) {
   engine::ServerTarget out;
@@ -126,6 +132,8 @@ grpc::Status ControlService::Assign(grpc::ServerContext* context, const proto::A
                    {{"error", states.error().message}, {"detail", states.error().detail}});
     return {StatusCode::INTERNAL, states.error().message + " " + states.error().detail};
   }
+  runner_.SetStatementTimeout(
+      std::chrono::milliseconds(std::min(request->statement_timeout_ms(), kMaxStatementMs)));
   Report(*states, response);
   {
     const std::lock_guard identity(identity_mutex_);

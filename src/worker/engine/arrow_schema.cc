@@ -48,7 +48,7 @@ Result<std::shared_ptr<arrow::Schema>> OutgoingSchema(duckdb::ClientContext& con
     return Fail(ErrorCode::kInternal,
                 "The columns can't be represented in Arrow: " + schema.status().message());
   }
-  return WithoutDictionaries(*schema);
+  return ClientSchema(*schema, types);
 }
 
 Result<std::shared_ptr<arrow::Schema>> DescribedSchema(duckdb::ClientContext& context,

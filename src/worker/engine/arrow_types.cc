@@ -4,15 +4,45 @@
 #include <arrow/builder.h>
 #include <arrow/record_batch.h>
 #include <arrow/type.h>
+#include <arrow/util/decimal.h>
 
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace pondpilot::worker::engine {
 namespace {
 
-std::shared_ptr<arrow::Field> FieldWithoutDictionaries(const std::shared_ptr<arrow::Field>& field) {
-  const auto type = WithoutDictionaries(field->type());
-  return type == field->type() ? field : field->WithType(type);
+using duckdb::LogicalType;
+using duckdb::LogicalTypeId;
+
+// The parts of a nested type, in the order of the fields of its Arrow type; empty for others. Of a map it is
+// the one struct of its entries, as in Arrow.
+std::vector<LogicalType> Parts(const LogicalType& type) {
+  std::vector<LogicalType> parts;
+  switch (type.id()) {
+    case LogicalTypeId::LIST:
+      parts.push_back(duckdb::ListType::GetChildType(type));
+      break;
+    case LogicalTypeId::ARRAY:
+      parts.push_back(duckdb::ArrayType::GetChildType(type));
+      break;
+    case LogicalTypeId::MAP:
+      parts.push_back(duckdb::ListType::GetChildType(type));
+      break;
+    case LogicalTypeId::STRUCT:
+      for (const auto& [name, part] : duckdb::StructType::GetChildTypes(type)) parts.push_back(part);
+      break;
+    case LogicalTypeId::UNION:
+      for (duckdb::idx_t i = 0; i < duckdb::UnionType::GetMemberCount(type); ++i)
+        parts.push_back(duckdb::UnionType::GetMemberType(type, i));
+      break;
+    default:
+      break;
+  }
+  return parts;
 }
 
 template <typename Words>
@@ -45,33 +75,70 @@ arrow::Result<std::shared_ptr<arrow::Array>> Decode(const arrow::DictionaryArray
   }
 }
 
-arrow::Result<std::shared_ptr<arrow::ArrayData>> ArrayWithoutDictionaries(
+// As DuckDB keeps a BIT: the number of bits of the next byte that are none, then the bytes.
+template <typename Bytes>
+arrow::Result<std::shared_ptr<arrow::ArrayData>> DecodeBits(const Bytes& array) {
+  arrow::StringBuilder builder(arrow::system_memory_pool());
+  ARROW_RETURN_NOT_OK(builder.Reserve(array.length()));
+  std::string text;
+  for (int64_t i = 0; i < array.length(); ++i) {
+    if (array.IsNull(i)) {
+      ARROW_RETURN_NOT_OK(builder.AppendNull());
+      continue;
+    }
+    const std::string_view bytes = array.GetView(i);
+    const size_t none = bytes.empty() ? 0 : static_cast<unsigned char>(bytes[0]);
+    text.clear();
+    for (size_t bit = none; bit < (bytes.size() - 1) * 8 && !bytes.empty(); ++bit) {
+      const auto byte = static_cast<unsigned char>(bytes[1 + bit / 8]);
+      text += (byte >> (7 - bit % 8) & 1) != 0 ? '1' : '0';
+    }
+    ARROW_RETURN_NOT_OK(builder.Append(text));
+  }
+  ARROW_ASSIGN_OR_RAISE(const auto decoded, builder.Finish());
+  return decoded->data();
+}
+
+arrow::Result<std::shared_ptr<arrow::ArrayData>> ArrayForClient(
     const std::shared_ptr<arrow::ArrayData>& data, const std::shared_ptr<arrow::DataType>& type) {
   if (data->type == type) return data;
   if (data->type->id() == arrow::Type::DICTIONARY) {
     ARROW_ASSIGN_OR_RAISE(const auto decoded, Decode(arrow::DictionaryArray(data)));
     return decoded->data();
   }
+  if (type->id() == arrow::Type::STRING) {
+    switch (data->type->id()) {
+      case arrow::Type::BINARY:
+        return DecodeBits(arrow::BinaryArray(data));
+      case arrow::Type::LARGE_BINARY:
+        return DecodeBits(arrow::LargeBinaryArray(data));
+      case arrow::Type::BINARY_VIEW:
+        return DecodeBits(arrow::BinaryViewArray(data));
+      default:
+        return arrow::Status::NotImplemented("a BIT as ", data->type->ToString());
+    }
+  }
   auto out = data->Copy();
   out->type = type;
   for (size_t i = 0; i < out->child_data.size(); ++i) {
-    ARROW_ASSIGN_OR_RAISE(
-        out->child_data[i],
-        ArrayWithoutDictionaries(data->child_data[i], type->field(static_cast<int>(i))->type()));
+    ARROW_ASSIGN_OR_RAISE(out->child_data[i],
+                          ArrayForClient(data->child_data[i], type->field(static_cast<int>(i))->type()));
   }
   return out;
 }
 
-}  // namespace
-
-std::shared_ptr<arrow::DataType> WithoutDictionaries(const std::shared_ptr<arrow::DataType>& type) {
-  if (type->id() == arrow::Type::DICTIONARY) return arrow::utf8();
-  if (type->num_fields() == 0) return type;
+std::shared_ptr<arrow::DataType> ClientType(const std::shared_ptr<arrow::DataType>& type,
+                                            const LogicalType& logical) {
+  if (type->id() == arrow::Type::DICTIONARY || logical.id() == LogicalTypeId::BIT) return arrow::utf8();
+  const auto parts = Parts(logical);
+  if (type->num_fields() == 0 || std::cmp_not_equal(parts.size(), type->num_fields())) return type;
   std::vector<std::shared_ptr<arrow::Field>> fields;
   bool changed = false;
-  for (const auto& field : type->fields()) {
-    fields.push_back(FieldWithoutDictionaries(field));
-    changed = changed || fields.back() != field;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const auto& field = type->field(static_cast<int>(i));
+    const auto part = ClientType(field->type(), parts[i]);
+    changed = changed || part != field->type();
+    fields.push_back(part == field->type() ? field : field->WithType(part));
   }
   if (!changed) return type;
   switch (type->id()) {
@@ -96,23 +163,64 @@ std::shared_ptr<arrow::DataType> WithoutDictionaries(const std::shared_ptr<arrow
   }
 }
 
-std::shared_ptr<arrow::Schema> WithoutDictionaries(const std::shared_ptr<arrow::Schema>& schema) {
-  std::vector<std::shared_ptr<arrow::Field>> fields;
-  fields.reserve(static_cast<size_t>(schema->num_fields()));
-  for (const auto& field : schema->fields()) fields.push_back(FieldWithoutDictionaries(field));
-  return arrow::schema(std::move(fields), schema->metadata());
+bool Contains(const LogicalType& type, LogicalTypeId id) {
+  return duckdb::TypeVisitor::Contains(type, [id](const LogicalType& part) { return part.id() == id; });
 }
 
-arrow::Result<std::shared_ptr<arrow::RecordBatch>> WithoutDictionaries(
-    const std::shared_ptr<arrow::RecordBatch>& batch, const std::shared_ptr<arrow::Schema>& schema) {
+arrow::Status CheckRange(const arrow::ArrayData& data, const LogicalType& type) {
+  if (type.id() == LogicalTypeId::UHUGEINT && data.type->id() == arrow::Type::DECIMAL128) {
+    const arrow::Decimal128Array array(data.Copy());
+    for (int64_t i = 0; i < array.length(); ++i) {
+      if (array.IsNull(i) || arrow::Decimal128(array.GetValue(i)).high_bits() >= 0) continue;
+      return arrow::Status::Invalid(
+          "Conversion Error: a UHUGEINT of the result is larger than the largest decimal that goes to "
+          "clients "
+          "(2^127 - 1). Cast the column to VARCHAR or DOUBLE.");
+    }
+    return arrow::Status::OK();
+  }
+  const auto parts = Parts(type);
+  if (parts.size() != data.child_data.size()) return arrow::Status::OK();
+  for (size_t i = 0; i < parts.size(); ++i) ARROW_RETURN_NOT_OK(CheckRange(*data.child_data[i], parts[i]));
+  return arrow::Status::OK();
+}
+
+}  // namespace
+
+std::shared_ptr<arrow::Schema> ClientSchema(const std::shared_ptr<arrow::Schema>& native,
+                                            const duckdb::vector<LogicalType>& types) {
+  std::vector<std::shared_ptr<arrow::Field>> fields;
+  fields.reserve(types.size());
+  for (size_t i = 0; i < types.size(); ++i) {
+    const auto& field = native->field(static_cast<int>(i));
+    const auto type = ClientType(field->type(), types[i]);
+    fields.push_back(type == field->type() ? field : field->WithType(type));
+  }
+  return arrow::schema(std::move(fields), native->metadata());
+}
+
+arrow::Result<std::shared_ptr<arrow::RecordBatch>> ForClient(const std::shared_ptr<arrow::RecordBatch>& batch,
+                                                             const std::shared_ptr<arrow::Schema>& schema) {
   std::vector<std::shared_ptr<arrow::ArrayData>> columns;
   columns.reserve(static_cast<size_t>(batch->num_columns()));
   for (int i = 0; i < batch->num_columns(); ++i) {
-    ARROW_ASSIGN_OR_RAISE(auto column,
-                          ArrayWithoutDictionaries(batch->column_data(i), schema->field(i)->type()));
+    ARROW_ASSIGN_OR_RAISE(auto column, ArrayForClient(batch->column_data(i), schema->field(i)->type()));
     columns.push_back(std::move(column));
   }
   return arrow::RecordBatch::Make(schema, batch->num_rows(), std::move(columns));
+}
+
+bool NeedRangeCheck(const duckdb::vector<LogicalType>& types) {
+  return std::ranges::any_of(types,
+                             [](const LogicalType& type) { return Contains(type, LogicalTypeId::UHUGEINT); });
+}
+
+arrow::Status CheckRange(const arrow::RecordBatch& batch, const duckdb::vector<LogicalType>& types) {
+  for (size_t i = 0; i < types.size(); ++i) {
+    if (!Contains(types[i], LogicalTypeId::UHUGEINT)) continue;
+    ARROW_RETURN_NOT_OK(CheckRange(*batch.column_data(static_cast<int>(i)), types[i]));
+  }
+  return arrow::Status::OK();
 }
 
 }  // namespace pondpilot::worker::engine

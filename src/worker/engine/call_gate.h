@@ -1,7 +1,11 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <mutex>
+#include <utility>
 
 namespace pondpilot::worker::engine {
 
@@ -9,11 +13,23 @@ namespace pondpilot::worker::engine {
 // on a cancelled call can be sure to hit that call and not the next one. Thread-safe.
 class CallGate {
  public:
+  // Of how many connections may somebody still want an answer from an attached database?
+  using Users = std::atomic<int>;
+
+  CallGate() = default;
+  // Counts its connection among `users` while a call is inside and, when `holds` says at its end that a
+  // transaction is open (a result that is being read has one), until a later call has ended it.
+  CallGate(std::shared_ptr<Users> users, std::function<bool()> holds)
+      : users_(std::move(users)), holds_(std::move(holds)) {}
+  ~CallGate() { Use(false); }
+  CallGate(const CallGate&) = delete;
+  CallGate& operator=(const CallGate&) = delete;
+
   // While it lives, a thread is inside.
   class Inside {
    public:
-    explicit Inside(CallGate& gate) : gate_(gate) { gate_.Turn(); }
-    ~Inside() { gate_.Turn(); }
+    explicit Inside(CallGate& gate) : gate_(gate) { gate_.Enter(); }
+    ~Inside() { gate_.Leave(); }
     Inside(const Inside&) = delete;
     Inside& operator=(const Inside&) = delete;
 
@@ -38,11 +54,15 @@ class CallGate {
   }
 
  private:
-  void Turn() {
-    const std::lock_guard lock(mutex_);
-    ++turns_;
-  }
+  void Turn();
+  void Enter();
+  void Leave();
+  // On the thread that is or was inside.
+  void Use(bool uses);
 
+  std::shared_ptr<Users> users_;
+  std::function<bool()> holds_;
+  bool uses_ = false;
   mutable std::mutex mutex_;
   uint64_t turns_ = 0;  // odd while a call is inside
 };

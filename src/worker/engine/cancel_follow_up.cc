@@ -1,6 +1,7 @@
 #include "worker/engine/cancel_follow_up.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "telemetry/log.h"
 #include "worker/engine/remote_sockets.h"
@@ -8,8 +9,10 @@
 namespace pondpilot::worker::engine {
 namespace {
 
-// Long enough for a scan to see DuckDB's interrupt (measured: 0.6 s at most for MySQL, a few ms for the
-// rest), short enough that nobody waits for a dead server.
+// Long enough for whatever computes to see DuckDB's interrupt, so that connections are not made anew in vain.
+constexpr std::chrono::milliseconds kFirst(100);
+// The same for a scan (measured: 0.6 s at most for MySQL), and short enough that nobody waits for a dead
+// server: when other statements would lose their connections too.
 constexpr std::chrono::milliseconds kGrace(700);
 constexpr std::chrono::milliseconds kBetween(200);
 // A call that stays inside although its connections were shut down so often does not wait for a server; the
@@ -45,18 +48,19 @@ void CancelFollowUp::Watch(std::shared_ptr<CallGate> gate, std::shared_ptr<duckd
                       .connection = std::move(connection),
                       .call = call,
                       .since = now,
-                      .next = now + std::min(kGrace, overdue_after_)});
+                      .next = now + std::min(kFirst, overdue_after_)});
   // Started with the first cancel: most workers never need it.
   if (!thread_.joinable()) thread_ = std::thread(&CancelFollowUp::Loop, this);
   wake_.notify_all();
 }
 
 // True when it has to come back.
-bool CancelFollowUp::Attempt(Watched& watched, const std::set<uint16_t>& ports) {
+bool CancelFollowUp::Attempt(Watched& watched, const std::set<uint16_t>& ports, bool alone) {
   size_t sockets = 0;
+  const bool may_close = alone || std::chrono::steady_clock::now() - watched.since >= kGrace;
   const bool inside = watched.gate->IfStillInside(watched.call, [&] {
     watched.connection->Interrupt();
-    if (watched.attempts < kSocketAttempts) sockets = ShutDownRemoteSockets(ports);
+    if (may_close && watched.attempts < kSocketAttempts) sockets = ShutDownRemoteSockets(ports);
   });
   if (!inside) {
     if (watched.overdue) --overdue_;
@@ -95,9 +99,13 @@ void CancelFollowUp::Loop() {
     watched_.clear();
     const std::set<uint16_t> ports = ports_;
     lock.unlock();
+    const auto cancelled = std::ranges::count_if(
+        due, [](const Watched& watched) { return watched.gate->Current() == watched.call; });
+    const bool alone = std::cmp_less_equal(users_->load(), cancelled);
     std::vector<Watched> left;
     for (Watched& one : due) {
-      if (std::chrono::steady_clock::now() < one.next || Attempt(one, ports)) left.push_back(std::move(one));
+      if (std::chrono::steady_clock::now() < one.next || Attempt(one, ports, alone))
+        left.push_back(std::move(one));
     }
     // The last owner of a connection must not end it under the lock.
     due.clear();

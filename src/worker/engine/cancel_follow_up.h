@@ -17,10 +17,11 @@ namespace pondpilot::worker::engine {
 
 // Makes sure that a cancelled call leaves DuckDB: DuckDB forgets an interrupt that comes just before it
 // starts a statement, and a scanner that waits for its server doesn't look at interrupts at all. After a
-// grace the interrupt is repeated and the scanners' connections are shut down, again and again until the call
-// has ended. Some functions look at nothing until they are done (levenshtein of long strings); a call that is
-// still inside kOverdue after its cancel makes the engine unhealthy, because only a new worker helps then.
-// Thread-safe; one thread of its own.
+// moment the interrupt is repeated and, when no other connection can want anything of them, the scanners'
+// connections to their servers are shut down; when one can, after a longer grace, in which most scans see the
+// interrupt. Again and again until the call has ended. Some functions look at nothing until they are done
+// (levenshtein of long strings); a call that is still inside kOverdue after its cancel makes the engine
+// unhealthy, because only a new worker helps then. Thread-safe; one thread of its own.
 class CancelFollowUp {
  public:
   // How long a cancelled call may take to leave DuckDB.
@@ -30,6 +31,9 @@ class CancelFollowUp {
   ~CancelFollowUp();
   CancelFollowUp(const CancelFollowUp&) = delete;
   CancelFollowUp& operator=(const CancelFollowUp&) = delete;
+
+  // What each connection's gate counts itself in.
+  const std::shared_ptr<CallGate::Users>& users() const { return users_; }
 
   // The ports of the servers that are attached.
   void SetRemotePorts(std::set<uint16_t> ports);
@@ -50,9 +54,11 @@ class CancelFollowUp {
   };
 
   void Loop();
-  bool Attempt(Watched& watched, const std::set<uint16_t>& ports);
+  // `alone`: nobody but cancelled calls uses the servers.
+  bool Attempt(Watched& watched, const std::set<uint16_t>& ports, bool alone);
 
   const std::chrono::milliseconds overdue_after_;
+  const std::shared_ptr<CallGate::Users> users_ = std::make_shared<CallGate::Users>(0);
   std::atomic<int> overdue_{0};
   std::mutex mutex_;
   std::condition_variable wake_;

@@ -69,5 +69,34 @@ TEST_F(CancelFollowUpTest, TheNextCallOfTheConnectionIsNotTheCancelledOne) {
   EXPECT_FALSE(follow_up.AnyOverdue());
 }
 
+TEST(CallGateUsers, CountsConnectionsThatAreInsideOrHoldATransaction) {
+  const auto users = std::make_shared<CallGate::Users>(0);
+  bool holds = false;
+  {
+    CallGate gate(users, [&] { return holds; });
+    EXPECT_EQ(users->load(), 0);
+    {
+      const CallGate::Inside inside(gate);
+      EXPECT_EQ(users->load(), 1);
+      holds = true;
+    }
+    EXPECT_EQ(users->load(), 1) << "its transaction is open";
+    {
+      const CallGate::Inside inside(gate);
+    }
+    EXPECT_EQ(users->load(), 1);
+    holds = false;
+    {
+      const CallGate::Inside inside(gate);
+    }
+    EXPECT_EQ(users->load(), 0);
+    holds = true;
+    {
+      const CallGate::Inside inside(gate);
+    }
+  }
+  EXPECT_EQ(users->load(), 0) << "it went with its connection";
+}
+
 }  // namespace
 }  // namespace pondpilot::worker::engine

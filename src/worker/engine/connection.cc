@@ -27,7 +27,10 @@ bool Streams(duckdb::StatementType written, const duckdb::QueryResult& result) {
 }
 
 DuckDbConnection::DuckDbConnection(DuckDbEngine& engine, std::shared_ptr<duckdb::Connection> connection)
-    : engine_(engine), connection_(std::move(connection)) {}
+    : engine_(engine),
+      connection_(std::move(connection)),
+      gate_(std::make_shared<CallGate>(engine.follow_up().users(),
+                                       [raw = connection_.get()] { return raw->HasActiveTransaction(); })) {}
 
 Result<DuckDbConnection::Statements> DuckDbConnection::Parse(std::string_view sql) {
   if (!base::IsUtf8(sql)) return Fail(ErrorCode::kInvalidArgument, "The SQL text is not valid UTF-8.");

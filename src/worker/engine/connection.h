@@ -69,7 +69,7 @@ class DuckDbConnection final : public Connection {
 
   DuckDbEngine& engine_;
   std::shared_ptr<duckdb::Connection> connection_;
-  std::shared_ptr<CallGate> gate_ = std::make_shared<CallGate>();
+  std::shared_ptr<CallGate> gate_;
   std::atomic<bool> executing_{false};
   std::atomic<bool> interrupted_{false};
   std::atomic<bool> has_state_{false};

@@ -96,8 +96,9 @@ Result<void> DuckDbStream::ReadSchema() {
   auto native = arrow::ImportSchema(&exported.arrow_schema);
   if (!native.ok()) return ArrowFailure(native.status());
   native_schema_ = std::move(*native);
-  schema_ = WithoutDictionaries(native_schema_);
+  schema_ = ClientSchema(native_schema_, state.Types());
   convert_ = !schema_->Equals(*native_schema_, false);
+  check_range_ = NeedRangeCheck(state.Types());
   return {};
 }
 
@@ -118,7 +119,13 @@ Result<std::shared_ptr<arrow::RecordBatch>> DuckDbStream::Fetch() {
       if (const auto read = ReadSchema(); !read) return std::unexpected(read.error());
     }
     auto batch = arrow::ImportRecordBatch(&array->arrow_array, native_schema_);
-    if (batch.ok() && convert_) batch = WithoutDictionaries(*batch, schema_);
+    if (batch.ok() && check_range_) {
+      if (const auto fits = CheckRange(**batch, stream_->FormatState().Types()); !fits.ok()) {
+        Close();
+        return Fail(ErrorCode::kInvalidArgument, fits.message());
+      }
+    }
+    if (batch.ok() && convert_) batch = ForClient(*batch, schema_);
     if (!batch.ok()) {
       Close();
       return ArrowFailure(batch.status());

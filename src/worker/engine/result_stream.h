@@ -58,6 +58,7 @@ class DuckDbStream final : public ResultStream {
   std::shared_ptr<arrow::Schema> native_schema_;  // as DuckDB makes it
   std::shared_ptr<arrow::Schema> schema_;         // as it goes out
   bool convert_ = false;
+  bool check_range_ = false;
   std::deque<std::shared_ptr<arrow::RecordBatch>> kept_;
   std::atomic<bool> cancelled_{false};
   // Guards `open_`: an interrupt must not hit the statement that comes after this one on the connection.

@@ -20,6 +20,8 @@ struct Case {
   std::string kind;      // "ok", "error", "query"
   std::string expected;  // a regular expression, or rows with tabs between cells
   std::string sql;
+  std::string types;  // a letter for each column; empty: any
+  std::string sort;   // "rowsort", "valuesort"; empty: as they come
 };
 
 struct File {
@@ -46,15 +48,18 @@ File Parse(const std::filesystem::path& path) {
     } else if (line.starts_with("statement error")) {
       one.kind = "error";
       one.expected = line.size() > 16 ? line.substr(16) : ".*";
-    } else if (line == "query") {
+    } else if (std::smatch words; std::regex_match(
+                   line, words, std::regex("query(?: ([ITR]+))?(?: (nosort|rowsort|valuesort))?"))) {
       one.kind = "query";
+      one.types = words[1];
+      one.sort = words[2] == "nosort" ? "" : words[2].str();
     } else {
       ADD_FAILURE() << path << ":" << number << ": unknown directive " << line;
       return file;
     }
     bool rows = false;
     while (next() && !line.empty()) {
-      if (one.kind == "query" && line == "----") {
+      if (one.kind == "query" && !rows && line == "----") {
         rows = true;
       } else {
         std::string& part = rows ? one.expected : one.sql;
@@ -64,6 +69,37 @@ File Parse(const std::filesystem::path& path) {
     file.cases.push_back(std::move(one));
   }
   return file;
+}
+
+// I: whole numbers; R: other numbers; T: anything else.
+char TypeLetter(const arrow::DataType& type) {
+  if (arrow::is_integer(type.id())) return 'I';
+  if (arrow::is_decimal(type.id())) {
+    return static_cast<const arrow::DecimalType&>(type).scale() == 0 ? 'I' : 'R';
+  }
+  return arrow::is_floating(type.id()) ? 'R' : 'T';
+}
+
+std::string TypeLetters(const arrow::Schema& schema) {
+  std::string letters;
+  for (const auto& field : schema.fields()) letters += TypeLetter(*field->type());
+  return letters;
+}
+
+std::string Sorted(const std::string& rows, const std::string& sort) {
+  if (sort.empty()) return rows;
+  std::vector<std::string> parts(1);
+  for (const char c : rows) {
+    if (c == '\n' || (c == '\t' && sort == "valuesort")) {
+      parts.emplace_back();
+    } else {
+      parts.back() += c;
+    }
+  }
+  std::ranges::sort(parts);
+  std::string out;
+  for (const std::string& part : parts) out += (out.empty() ? "" : "\n") + part;
+  return out;
 }
 
 std::string Rows(ResultStream& stream, base::Error* error) {
@@ -79,7 +115,8 @@ std::string Rows(ResultStream& stream, base::Error* error) {
       if (!rows.empty()) rows += "\n";
       for (int c = 0; c < (*batch)->num_columns(); ++c) {
         const auto cell = (*batch)->column(c)->GetScalar(r).ValueOrDie();
-        rows += (c == 0 ? "" : "\t") + (cell->is_valid ? cell->ToString() : std::string("NULL"));
+        std::string text = cell->is_valid ? cell->ToString() : std::string("NULL");
+        rows += (c == 0 ? "" : "\t") + (text.empty() ? "(empty)" : text);
       }
     }
   }
@@ -126,9 +163,11 @@ TEST_P(SqlFileTest, Runs) {
       SCOPED_TRACE(GetParam().filename().string() + ":" + std::to_string(one.line) + ": " + one.sql);
       base::Error error;
       std::string rows;
+      std::string types;
       bool failed = true;
       if (auto stream = (*connection)->Execute(one.sql); stream) {
         error.message.clear();
+        types = TypeLetters(*(*stream)->schema());
         rows = Rows(**stream, &error);
         failed = !error.message.empty();
       } else {
@@ -142,7 +181,10 @@ TEST_P(SqlFileTest, Runs) {
       } else {
         EXPECT_FALSE(failed) << error.message;
         if (one.kind == "query" && !failed) {
-          EXPECT_EQ(rows, one.expected);
+          EXPECT_EQ(Sorted(rows, one.sort), Sorted(one.expected, one.sort));
+          if (!one.types.empty()) {
+            EXPECT_EQ(types, one.types);
+          }
         }
       }
     }

@@ -10,6 +10,7 @@
 #include <utility>
 #include <variant>
 
+#include "contract/names.h"
 #include "worker/flight/caller.h"
 #include "worker/flight/sql_text.h"
 #include "worker/flight/status.h"
@@ -118,6 +119,8 @@ arrow::Result<fl::GetSessionOptionsResult> SessionDoor::Get(const Context& conte
 
 fl::CloseSessionResult SessionDoor::Close(const Context& context) {
   queries_.runner().CloseSession(SessionOf(context));
+  context.AddHeader("set-cookie", std::string(contract::kSessionCookie) + "=" +
+                                      contract::kSessionCookieAttributes + "; Max-Age=0");
   return fl::CloseSessionResult{fl::CloseSessionStatus::kClosed};
 }
 

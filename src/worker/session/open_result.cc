@@ -24,14 +24,20 @@ uint64_t SliceBytes(const arrow::RecordBatch& slice) {
 
 }  // namespace
 
-OpenResult::OpenResult(std::unique_ptr<engine::ResultStream> inner, ConnectionLease lease, Activity& activity)
-    : activity_(activity), lease_(std::move(lease)), inner_(std::move(inner)) {
+OpenResult::OpenResult(std::unique_ptr<engine::ResultStream> inner, ConnectionLease lease, Activity& activity,
+                       const Watched& watched)
+    : activity_(activity), lease_(std::move(lease)), inner_(std::move(inner)), limit_(watched.limit) {
   activity_.StreamOpened();
   holds_.store(&lease_->connection());
-  if (!inner_->HoldsConnection()) GiveBack();
+  if (!inner_->HoldsConnection()) {
+    GiveBack();
+  } else if (limit_->exists()) {
+    guard_.emplace(watched.watch, [this] { return limit_->Check(); }, [this] { inner_->Cancel(); });
+  }
 }
 
 OpenResult::~OpenResult() {
+  guard_.reset();
   inner_.reset();  // before the lease: it ends the statement on the connection
   GiveBack();
   activity_.StreamClosed();
@@ -91,11 +97,13 @@ Result<std::shared_ptr<arrow::RecordBatch>> OpenResult::NextWhole() {
 
 Result<std::shared_ptr<arrow::RecordBatch>> OpenResult::Fetch() {
   auto batch = inner_->Next();
+  if (!batch) batch.error() = limit_->Explain(std::move(batch.error()));
   if (lease_ && !inner_->HoldsConnection()) GiveBack();
   return batch;
 }
 
 void OpenResult::GiveBack() {
+  guard_.reset();
   holds_.store(nullptr);
   lease_.reset();
 }

@@ -8,7 +8,9 @@
 
 #include "worker/engine/engine.h"
 #include "worker/session/activity.h"
+#include "worker/session/call_watch.h"
 #include "worker/session/session.h"
+#include "worker/session/time_limit.h"
 
 namespace pondpilot::worker::session {
 
@@ -20,8 +22,14 @@ namespace pondpilot::worker::session {
 // one message that the proxy and the client hold as a whole. A single row larger than that stays whole.
 class OpenResult final : public engine::ResultStream {
  public:
-  // `activity` must outlive the result.
-  OpenResult(std::unique_ptr<engine::ResultStream> inner, ConnectionLease lease, Activity& activity);
+  // Who ends the statement when its time is up, also while nobody reads.
+  struct Watched {
+    CallWatch& watch;
+    std::shared_ptr<TimeLimit> limit;
+  };
+  // `activity` and the watch must outlive the result.
+  OpenResult(std::unique_ptr<engine::ResultStream> inner, ConnectionLease lease, Activity& activity,
+             const Watched& watched);
   ~OpenResult() override;
 
   // Fetches the first rows, and finds out whether they are all: then the connection is free again although
@@ -56,6 +64,8 @@ class OpenResult final : public engine::ResultStream {
   std::optional<ConnectionLease> lease_;
   std::atomic<const engine::Connection*> holds_{nullptr};
   std::unique_ptr<engine::ResultStream> inner_;
+  std::shared_ptr<TimeLimit> limit_;
+  std::optional<CallWatch::Guard> guard_;  // while the statement runs
   std::deque<std::shared_ptr<arrow::RecordBatch>> waiting_;
   uint64_t waiting_bytes_ = 0;
   bool ended_ = false;  // the engine has no more rows

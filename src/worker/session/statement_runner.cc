@@ -54,7 +54,7 @@ StatementRunner::~StatementRunner() {
 }
 
 template <typename T>
-Result<T> StatementRunner::On(const Caller& caller, const std::function<Result<T>(ConnectionLease&)>& run) {
+Result<T> StatementRunner::On(const Caller& caller, const Run<T>& run, std::chrono::milliseconds most) {
   if (draining()) {
     return base::Fail(base::ErrorCode::kUnavailable,
                       "This worker is being stopped; run the statement again.");
@@ -64,19 +64,24 @@ Result<T> StatementRunner::On(const Caller& caller, const std::function<Result<T
   const RunningMark running(activity_);  // also while it waits for its connection
   auto lease = (*session)->Acquire(caller.use, caller.deadline, caller.gone);
   if (!lease) return std::unexpected(lease.error());
-  const CallWatch::Guard guard(watch_, caller.gone,
-                               [connection = &lease->connection()] { connection->Interrupt(); });
+  const auto limit = std::make_shared<TimeLimit>(clock_, most);
+  const CallWatch::Guard guard(
+      watch_, [&] { return caller.gone() || limit->Check(); },
+      [connection = &lease->connection()] { connection->Interrupt(); });
   const ProgressMark progress(caller.progress, lease->connection());
-  return run(*lease);
+  auto result = run(*lease, limit);
+  if (!result) result.error() = limit->Explain(std::move(result.error()));
+  return result;
 }
 
 Result<std::shared_ptr<OpenResult>> StatementRunner::OpenOn(const Caller& caller, const Open& open) {
   auto result = On<std::shared_ptr<OpenResult>>(
-      caller, [&](ConnectionLease& lease) -> Result<std::shared_ptr<OpenResult>> {
+      caller, [&](ConnectionLease& lease, const Limit& limit) -> Result<std::shared_ptr<OpenResult>> {
         auto stream = open(lease.connection());
         if (!stream) return std::unexpected(stream.error());
         if (auto settled = lease.Settle(); !settled) return std::unexpected(settled.error());
-        return std::make_shared<OpenResult>(std::move(*stream), std::move(lease), activity_);
+        return std::make_shared<OpenResult>(std::move(*stream), std::move(lease), activity_,
+                                            OpenResult::Watched{watch_, limit});
       });
   if (!result) return result;
   const CallWatch::Guard guard(watch_, caller.gone, [stream = result->get()] { stream->Cancel(); });
@@ -95,13 +100,13 @@ Result<std::shared_ptr<OpenResult>> StatementRunner::ExecuteWith(const Caller& c
 }
 
 Result<engine::Description> StatementRunner::Describe(const Caller& caller, std::string_view sql) {
-  return On<engine::Description>(caller,
-                                 [&](ConnectionLease& lease) { return lease.connection().Describe(sql); });
+  return On<engine::Description>(
+      caller, [&](ConnectionLease& lease, const Limit&) { return lease.connection().Describe(sql); });
 }
 
 Result<int64_t> StatementRunner::Ingest(const Caller& caller, const engine::IngestTarget& target,
                                         engine::RowSource& source) {
-  return On<int64_t>(caller, [&](ConnectionLease& lease) -> Result<int64_t> {
+  return On<int64_t>(caller, [&](ConnectionLease& lease, const Limit&) -> Result<int64_t> {
     auto rows = lease.connection().Ingest(target, source);
     if (!rows) return rows;
     if (auto settled = lease.Settle(); !settled) return std::unexpected(settled.error());
@@ -111,12 +116,12 @@ Result<int64_t> StatementRunner::Ingest(const Caller& caller, const engine::Inge
 
 Result<engine::CatalogAnswer> StatementRunner::Look(const Caller& caller,
                                                     const engine::CatalogQuestion& question) {
-  return On<engine::CatalogAnswer>(caller,
-                                   [&](ConnectionLease& lease) { return lease.connection().Look(question); });
+  return On<engine::CatalogAnswer>(
+      caller, [&](ConnectionLease& lease, const Limit&) { return lease.connection().Look(question); });
 }
 
 Result<std::string> StatementRunner::Begin(const Caller& caller) {
-  return On<std::string>(caller, [&](ConnectionLease& lease) -> Result<std::string> {
+  return On<std::string>(caller, [&](ConnectionLease& lease, const Limit&) -> Result<std::string> {
     if (auto begun = lease.connection().Begin(); !begun) return std::unexpected(begun.error());
     auto handle = lease.NameTransaction();
     if (handle) return handle;
@@ -132,7 +137,10 @@ Result<void> StatementRunner::End(const Caller& caller, bool commit) {
   const engine::Connection* connection =
       commit ? (*session)->FindTransaction(handle) : (*session)->InterruptTransaction(handle);
   if (connection != nullptr) tickets_.Release(connection, !commit);
-  return On<void>(caller, [&](ConnectionLease& lease) { return lease.connection().End(commit); });
+  // Without a limit: what is to end must be able to.
+  return On<void>(
+      caller, [&](ConnectionLease& lease, const Limit&) { return lease.connection().End(commit); },
+      std::chrono::milliseconds(0));
 }
 
 bool StatementRunner::CloseSession(const std::string& connection_name) {

@@ -15,6 +15,7 @@
 #include "worker/session/session_registry.h"
 #include "worker/session/statement_progress.h"
 #include "worker/session/ticket_store.h"
+#include "worker/session/time_limit.h"
 
 namespace pondpilot::worker::session {
 
@@ -65,14 +66,25 @@ class StatementRunner {
   PreparedStore& prepared() { return prepared_; }
   PollStore& polls() { return polls_; }
 
+  // The most that a statement may take from now on, until its last row is computed; then it ends with
+  // kDeadlineExceeded. 0, as at the start: no limit. The time it waits for its connection doesn't count.
+  void SetStatementTimeout(std::chrono::milliseconds most) { statement_timeout_.store(most); }
+
   // No new statements from now on (kUnavailable).
   void Drain() { draining_.store(true); }
   bool draining() const { return draining_.load(); }
 
  private:
-  // Does `run` on the connection that the caller wants.
+  using Limit = std::shared_ptr<TimeLimit>;
+  // Does `run` on the connection that the caller wants, for as long as the operator allows.
   template <typename T>
-  base::Result<T> On(const Caller& caller, const std::function<base::Result<T>(ConnectionLease&)>& run);
+  using Run = std::function<base::Result<T>(ConnectionLease&, const Limit&)>;
+  template <typename T>
+  base::Result<T> On(const Caller& caller, const Run<T>& run, std::chrono::milliseconds most);
+  template <typename T>
+  base::Result<T> On(const Caller& caller, const Run<T>& run) {
+    return On<T>(caller, run, statement_timeout_.load());
+  }
   using Open = std::function<base::Result<std::unique_ptr<engine::ResultStream>>(engine::Connection&)>;
   base::Result<std::shared_ptr<OpenResult>> OpenOn(const Caller& caller, const Open& open);
   void SweepLoop();
@@ -80,11 +92,12 @@ class StatementRunner {
   const base::Clock& clock_;
   Activity activity_;
   SessionRegistry sessions_;
+  CallWatch watch_;  // open results use it
   TicketStore tickets_;
   PreparedStore prepared_;
-  CallWatch watch_;
   PollStore polls_;  // its threads use what stands above
   std::atomic<bool> draining_{false};
+  std::atomic<std::chrono::milliseconds> statement_timeout_{std::chrono::milliseconds(0)};
 
   std::mutex mutex_;
   std::condition_variable stop_;
