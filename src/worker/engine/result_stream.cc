@@ -4,6 +4,8 @@
 #include <arrow/record_batch.h>
 #include <arrow/type.h>
 
+#include <algorithm>
+
 #include "worker/engine/arrow_types.h"
 #include "worker/engine/deep_stack.h"
 #include "worker/engine/duckdb_engine.h"
@@ -24,6 +26,14 @@ std::unexpected<base::Error> ArrowFailure(const arrow::Status& status) {
   return Fail(ErrorCode::kInternal, "The result can't be represented in Arrow: " + status.message());
 }
 
+// Does it read databases other than DuckDB's own, which may keep a thread waiting?
+bool ReadsAttached(const DuckDbStream::Stream& stream) {
+  if (!stream.MetadataAvailable()) return true;
+  return std::ranges::any_of(stream.GetStatementProperties().read_databases, [](const auto& read) {
+    return !std::ranges::contains(kOwnCatalogs, read.first.GetIdentifierName());
+  });
+}
+
 }  // namespace
 
 Result<std::unique_ptr<DuckDbStream>> DuckDbStream::Open(StreamSource source,
@@ -41,6 +51,7 @@ Result<std::unique_ptr<DuckDbStream>> DuckDbStream::Open(StreamSource source,
       if (!first) return std::unexpected(first.error());
       if (*first) out->kept_.push_back(std::move(*first));
     }
+    out->reads_attached_ = ReadsAttached(*out->stream_);
     if (out->schema_ == nullptr) {
       if (const auto read = out->ReadSchema(); !read) return std::unexpected(read.error());
     }
@@ -104,7 +115,8 @@ Result<void> DuckDbStream::ReadSchema() {
 
 Result<std::shared_ptr<arrow::RecordBatch>> DuckDbStream::Fetch() {
   try {
-    auto array = stream_->Fetch();
+    // What Advance has met is not met again.
+    auto array = stream_->HasError() ? nullptr : stream_->Fetch();
     if (!array) {
       const bool failed = stream_->HasError();
       base::Error error = failed ? ToError(stream_->GetErrorObject()) : base::Error{};
@@ -142,6 +154,31 @@ std::shared_ptr<arrow::RecordBatch> DuckDbStream::NextKept() {
   auto batch = std::move(kept_.front());
   kept_.pop_front();
   return batch;
+}
+
+bool DuckDbStream::Advance(std::chrono::steady_clock::time_point until) {
+  if (cancelled_.load() || !kept_.empty() || !open()) return true;
+  if (reads_attached_) return false;
+  const CallGate::Inside inside(*source_.gate);
+  bool ready = true;  // also with an error, which Next tells
+  const bool ran = OnDeepStack([&] {
+    try {
+      for (;;) {
+        const auto state = stream_->ExecuteTask();
+        if (duckdb::IsObservable(state)) return;
+        // The tasks that are left are with other threads, or it is for somebody else to go on.
+        const bool waits = state == duckdb::QueryResultState::NO_TASKS_AVAILABLE ||
+                           state == duckdb::QueryResultState::BLOCKED;
+        if (waits || std::chrono::steady_clock::now() >= until) {
+          ready = false;
+          return;
+        }
+      }
+    } catch (const std::exception& thrown) {
+      stream_->SetError(duckdb::ErrorData(thrown));
+    }
+  });
+  return ran && ready;
 }
 
 Result<std::shared_ptr<arrow::RecordBatch>> DuckDbStream::Next() {

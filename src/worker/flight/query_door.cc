@@ -104,7 +104,9 @@ base::Result<std::shared_ptr<session::OpenResult>> QueryDoor::RunFor(const sessi
 arrow::Result<QueryDoor::Info> QueryDoor::GetInfo(const Context& context, const session::Statement& statement,
                                                   const fl::FlightDescriptor& descriptor,
                                                   const MakeTicket& make_ticket) {
-  ARROW_ASSIGN_OR_RAISE(auto stream, Execute(CallerOf(context, statement.transaction), statement));
+  session::Caller caller = CallerOf(context, statement.transaction);
+  caller.first_rows_wait = kFirstRowsWait;
+  ARROW_ASSIGN_OR_RAISE(auto stream, Execute(caller, statement));
   return InfoOf(context, std::move(stream), descriptor, make_ticket);
 }
 
