@@ -29,8 +29,9 @@ class QueryDoor {
   using Info = std::unique_ptr<arrow::flight::FlightInfo>;
   using Stream = std::unique_ptr<arrow::flight::FlightDataStream>;
 
-  // Starts the statement and keeps its result under a ticket (what changes something has run to its end), or sends it along when the proxy asked for that
-  // and it is small. `make_ticket` turns the handle into ticket bytes.
+  // Starts the statement and keeps its result under a ticket (what changes something has run to its end), or
+  // sends it along when the proxy asked for that and it is small. `make_ticket` turns the handle into ticket
+  // bytes.
   arrow::Result<Info> GetInfo(const Context& context, const session::Statement& statement,
                               const arrow::flight::FlightDescriptor& descriptor,
                               const MakeTicket& make_ticket);

@@ -26,7 +26,11 @@ uint64_t SliceBytes(const arrow::RecordBatch& slice) {
 
 OpenResult::OpenResult(std::unique_ptr<engine::ResultStream> inner, ConnectionLease lease, Activity& activity,
                        const Watched& watched)
-    : activity_(activity), lease_(std::move(lease)), inner_(std::move(inner)), limit_(watched.limit) {
+    : activity_(activity),
+      lease_(std::move(lease)),
+      inner_(std::move(inner)),
+      watch_(watched.watch),
+      limit_(watched.limit) {
   activity_.StreamOpened();
   holds_.store(&lease_->connection());
   if (!inner_->HoldsConnection()) {
@@ -79,7 +83,8 @@ Result<bool> OpenResult::PrefetchHere() {
 
 Result<std::shared_ptr<OpenResult>> OpenResult::PrefetchWithin(std::shared_ptr<OpenResult> result,
                                                                TaskThreads& threads,
-                                                               std::chrono::milliseconds limit) {
+                                                               std::chrono::milliseconds limit,
+                                                               std::optional<base::Clock::Steady> deadline) {
   const auto done = [&] {
     const Activity::Running running(result->activity_);
     return result->PrefetchHere();
@@ -87,7 +92,9 @@ Result<std::shared_ptr<OpenResult>> OpenResult::PrefetchWithin(std::shared_ptr<O
   if (!done) return std::unexpected(done.error());
   if (*done) return result;
   result->prefetching_ = true;
-  if (!threads.Run([result] { result->PrefetchApart(); })) result->PrefetchApart();
+  if (!threads.Run([result, deadline] { result->PrefetchApart(deadline); })) {
+    result->PrefetchApart(deadline);
+  }
   {
     std::unique_lock lock(result->mutex_);
     const bool ended = result->prefetched_.wait_for(lock, limit, [&] { return !result->prefetching_; });
@@ -98,9 +105,27 @@ Result<std::shared_ptr<OpenResult>> OpenResult::PrefetchWithin(std::shared_ptr<O
   return std::shared_ptr<OpenResult>(shown, [kept = std::move(result)](OpenResult*) { kept->Abandon(); });
 }
 
-void OpenResult::PrefetchApart() {
+void OpenResult::PrefetchApart(std::optional<base::Clock::Steady> deadline) {
   const Activity::Running running(activity_);
-  auto fetched = Prefetch();
+  Result<void> fetched;
+  std::atomic<bool> late{false};
+  {
+    std::optional<CallWatch::Guard> guard;
+    if (deadline) {
+      guard.emplace(
+          watch_, [&] { return std::chrono::steady_clock::now() >= *deadline; },
+          [&] {
+            late.store(true);
+            Cancel();
+          });
+    }
+    fetched = Prefetch();
+  }
+  if (!fetched && late.load() && fetched.error().code == base::ErrorCode::kCancelled) {
+    fetched = base::Fail(base::ErrorCode::kDeadlineExceeded,
+                         "The statement was stopped because its first rows were not there at the deadline of "
+                         "the call that started it. Give GetFlightInfo more time, or none to end at.");
+  }
   const std::lock_guard lock(mutex_);
   if (!fetched) prefetch_error_ = std::move(fetched.error());
   prefetching_ = false;

@@ -40,11 +40,12 @@ class OpenResult final : public engine::ResultStream {
   // nobody has read the result yet. Most results are that small, and an error in them shows now.
   base::Result<void> Prefetch();
   // The same, but the caller waits no longer than about `limit`; what takes longer goes on on one of
-  // `threads`, and reading waits for it. Its errors show here, or when it is read. Gives what is to be held of
-  // the result: when the last of it goes, the statement is stopped. Without a free thread the caller waits.
-  static base::Result<std::shared_ptr<OpenResult>> PrefetchWithin(std::shared_ptr<OpenResult> result,
-                                                                  TaskThreads& threads,
-                                                                  std::chrono::milliseconds limit);
+  // `threads`, and reading waits for it. Its errors show here, or when it is read. Gives what is to be held
+  // of the result: when the last of it goes, the statement is stopped. So it is at `deadline`, when the rows
+  // are not there yet (kDeadlineExceeded). Without a free thread the caller waits.
+  static base::Result<std::shared_ptr<OpenResult>> PrefetchWithin(
+      std::shared_ptr<OpenResult> result, TaskThreads& threads, std::chrono::milliseconds limit,
+      std::optional<base::Clock::Steady> deadline);
   // A larger batch is cut into pieces of about half of this.
   static constexpr uint64_t kMaxBatchBytes = 8 << 20;
 
@@ -74,7 +75,7 @@ class OpenResult final : public engine::ResultStream {
   // Prefetch for about kOwnThreadTime; false when there is more to do.
   base::Result<bool> PrefetchHere();
   // The rest of Prefetch, on a thread of its own.
-  void PrefetchApart();
+  void PrefetchApart(std::optional<base::Clock::Steady> deadline);
   // Waits for PrefetchApart.
   base::Result<void> AwaitPrefetched();
   // Nobody holds it any more: stops PrefetchApart.
@@ -87,6 +88,7 @@ class OpenResult final : public engine::ResultStream {
   std::optional<ConnectionLease> lease_;
   std::atomic<const engine::Connection*> holds_{nullptr};
   std::unique_ptr<engine::ResultStream> inner_;
+  CallWatch& watch_;
   std::shared_ptr<TimeLimit> limit_;
   std::optional<CallWatch::Guard> guard_;  // while the statement runs
   std::deque<std::shared_ptr<arrow::RecordBatch>> waiting_;

@@ -101,7 +101,8 @@ Result<void> PollStore::Cancel(const std::string& name) {
 
 // What was given up is kept until its thread has ended, which the bound counts.
 void PollStore::Sweep() {
-  std::vector<std::shared_ptr<Entry>> ended;  // destroyed outside the lock, with the results that nobody wanted
+  std::vector<std::shared_ptr<Entry>>
+      ended;  // destroyed outside the lock, with the results that nobody wanted
   const std::lock_guard lock(mutex_);
   const auto now = clock_.Now();
   std::erase_if(entries_, [&](const auto& entry) {

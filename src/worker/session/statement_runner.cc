@@ -75,7 +75,8 @@ Result<std::shared_ptr<OpenResult>> StatementRunner::OpenOn(const Caller& caller
   if (!result) return result;
   const CallWatch::Guard guard(watch_, caller.gone, [stream = result->get()] { stream->Cancel(); });
   if (caller.first_rows_wait) {
-    return OpenResult::PrefetchWithin(std::move(*result), threads_, *caller.first_rows_wait);
+    return OpenResult::PrefetchWithin(std::move(*result), threads_, *caller.first_rows_wait,
+                                      caller.first_rows_deadline);
   }
   const Activity::Running running(activity_);
   if (auto fetched = (*result)->Prefetch(); !fetched) return std::unexpected(fetched.error());

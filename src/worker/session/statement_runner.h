@@ -31,6 +31,8 @@ struct Caller {
   StatementProgress* progress = nullptr;  // outlives the call
   // The most that the call waits for the first rows of its result; without it, for as long as they take.
   std::optional<std::chrono::milliseconds> first_rows_wait = {};
+  // With it: the statement is stopped when they are not there by then, also after the call.
+  std::optional<base::Clock::Steady> first_rows_deadline = {};
 };
 
 // Runs statements for the doors (Flight, later others): picks the session's connection, watches for a client
@@ -43,8 +45,8 @@ class StatementRunner {
 
   // Runs all statements of `sql`; the result is that of the last one. Blocks until its first rows are there,
   // or until the caller has gone (kCancelled). When the caller waits no longer, the rows go on being computed
-  // and reading waits for them; an error then shows there. The result holds what it needs of the session until it is
-  // destroyed.
+  // and reading waits for them; an error then shows there. The result holds what it needs of the session
+  // until it is destroyed.
   base::Result<std::shared_ptr<OpenResult>> Execute(const Caller& caller, std::string_view sql);
   // The same with values, see engine::Connection::ExecuteWith.
   base::Result<std::shared_ptr<OpenResult>> ExecuteWith(const Caller& caller, std::string_view sql,
@@ -98,7 +100,7 @@ class StatementRunner {
   const base::Clock& clock_;
   Activity activity_;
   SessionRegistry sessions_;
-  CallWatch watch_;  // open results use it
+  CallWatch watch_;      // open results use it
   TaskThreads threads_;  // their tasks use what stands above
   TicketStore tickets_;
   PreparedStore prepared_;
