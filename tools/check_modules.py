@@ -22,14 +22,17 @@ ALLOWED = {
     "proxy/limits": [],
     "proxy/launch": [],
     "proxy/fleet": ["proxy/launch"],
-    "proxy/ai": ["proxy/http", "proxy/auth", "proxy/limits"],
     "proxy/http": [],
+    "proxy/access": ["proxy/http", "proxy/auth", "proxy/limits"],
+    "proxy/ai": ["proxy/access", "proxy/http", "proxy/auth", "proxy/limits"],
+    "proxy/sql": ["proxy/access", "proxy/http", "proxy/auth", "proxy/limits", "proxy/fleet"],
     "proxy/grpc": ["proxy/auth", "proxy/limits", "proxy/fleet"],
-    "proxy/admin": ["proxy/http", "proxy/auth", "proxy/limits", "proxy/fleet", "proxy/launch"],
+    "proxy/admin": ["proxy/access", "proxy/http", "proxy/auth", "proxy/limits", "proxy/fleet", "proxy/launch"],
     "worker/engine": [],
     "worker/session": ["worker/engine"],
     "worker/flight": ["worker/session", "worker/engine"],
     "worker/control": ["worker/session", "worker/engine"],
+    "worker/documents": ["worker/session", "worker/engine"],
 }
 # The composition roots see everything of their own process.
 ROOTS = {"proxy": "proxy/", "worker": "worker/"}

@@ -4,6 +4,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdlib>
@@ -53,8 +54,13 @@ std::string RandomHex(size_t bytes) {
 }
 
 void ReseedRandom() {
-  // OpenSSL tells a child by its process id, which is the same in each namespace.
-  if (RAND_poll() != 1) std::abort();
+  // OpenSSL tells a child by its process id, which may be its parent's and its siblings' in namespaces of
+  // their own. RAND_poll() would only look whether there is a generator.
+  std::array<unsigned char, 48> fresh{};
+  if (::getentropy(fresh.data(), fresh.size()) != 0) std::abort();
+  RAND_seed(fresh.data(), static_cast<int>(fresh.size()));
+  OPENSSL_cleanse(fresh.data(), fresh.size());
+  if (RAND_status() != 1) std::abort();
 }
 
 std::string Sha256Hex(std::string_view data) {

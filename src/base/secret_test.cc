@@ -1,8 +1,18 @@
 #include "base/secret.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <array>
+#include <cstring>
+#include <string>
 #include <type_traits>
+
+#include "base/unix_socket.h"
 
 namespace pondpilot::base {
 namespace {
@@ -37,6 +47,59 @@ TEST(SecretTest, DigestsMatchPublishedVectors) {
 TEST(SecretTest, RandomHexHasTheAskedLengthAndDiffers) {
   EXPECT_EQ(RandomHex(16).size(), 32u);
   EXPECT_NE(RandomHex(16), RandomHex(16));
+}
+
+// The first process of a new namespace: its process id is 1. -1: not allowed here.
+pid_t ForkAsFirst(unsigned long more) {
+  return static_cast<pid_t>(
+      ::syscall(SYS_clone, CLONE_NEWPID | more | SIGCHLD, nullptr, nullptr, nullptr, nullptr));
+}
+
+// OpenSSL takes a process of the same id for the one that it has seeded. So the parent has the id 1, and two
+// children, each the first of a namespace of its own.
+std::string RandomOfTwoChildren(bool reseed) {
+  std::array<int, 2> ends{};
+  EXPECT_EQ(::pipe(ends.data()), 0);
+  const Descriptor hears(ends[0]);
+  Descriptor says(ends[1]);
+  pid_t parent = ForkAsFirst(0);
+  if (parent < 0) parent = ForkAsFirst(CLONE_NEWUSER);
+  if (parent == 0) {
+    (void)RandomHex(16);
+    for (int i = 0; i < 2; ++i) {
+      const pid_t child = ForkAsFirst(0);
+      if (child < 0) ::_exit(1);
+      if (child == 0) {
+        if (reseed) ReseedRandom();
+        const std::string said = RandomHex(16);
+        ::_exit(::write(says.get(), said.data(), said.size()) == 32 ? 0 : 1);
+      }
+      int status = -1;
+      if (::waitpid(child, &status, 0) != child || status != 0) ::_exit(1);
+    }
+    ::_exit(0);
+  }
+  says.Close();
+  if (parent < 0) return std::strerror(errno);  // NOLINT(concurrency-mt-unsafe): one thread
+  std::string text(65, ' ');
+  size_t got = 0;
+  for (ssize_t part = 0; (part = ::read(hears.get(), text.data() + got, text.size() - got)) > 0;)
+    got += static_cast<size_t>(part);
+  text.resize(got);
+  int status = -1;
+  EXPECT_EQ(::waitpid(parent, &status, 0), parent);
+  EXPECT_EQ(status, 0);
+  return text;
+}
+
+TEST(SecretTest, ForkedChildrenOfOneProcessIdHaveRandomBytesOfTheirOwn) {
+  const std::string inherited = RandomOfTwoChildren(false);
+  if (inherited.size() != 64) GTEST_SKIP() << "no process id namespaces here: " << inherited;
+  ASSERT_EQ(inherited.substr(0, 32), inherited.substr(32)) << "they need no seed: ReseedRandom can go";
+  const std::string own = RandomOfTwoChildren(true);
+  ASSERT_EQ(own.size(), 64U);
+  EXPECT_NE(own.substr(0, 32), own.substr(32));
+  EXPECT_NE(own.substr(0, 32), inherited.substr(0, 32));
 }
 
 }  // namespace

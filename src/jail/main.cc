@@ -62,7 +62,8 @@ int Serve(SpawnerOptions options) {
   // Ends when the proxy does, not with a terminal's Ctrl-C, which the proxy answers by stopping its workers.
   for (const int ignored : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) (void)::signal(ignored, SIG_IGN);
   (void)::prctl(PR_SET_NAME, "pondpilot-jaile");
-  KeepOnlySpawningCapabilities();
+  if (const std::string failed = KeepOnlySpawningCapabilities(); !failed.empty())
+    std::cerr << "pondpilot-jailer: it has rights that it can't give up: " << failed << "\n";
   ServeJailer(channel, std::move(options));
   return 0;
 }

@@ -26,15 +26,14 @@ std::string SetCapabilities(Sets sets) {
   return ::syscall(SYS_capset, &header, sets.data()) == 0 ? std::string() : Failed("capset");
 }
 
-// The set can't be widened, so a failure leaves what there was.
-void KeepOnly(std::initializer_list<int> kept) {
+std::string KeepOnly(std::initializer_list<int> kept) {
   Sets sets{};
   for (const int capability : kept) {
     if (!HasCapability(capability)) continue;
     sets[static_cast<size_t>(capability) / 32].effective |= 1U << (capability % 32);
     sets[static_cast<size_t>(capability) / 32].permitted |= 1U << (capability % 32);
   }
-  (void)SetCapabilities(sets);
+  return SetCapabilities(sets);
 }
 
 }  // namespace
@@ -46,15 +45,15 @@ bool HasCapability(int capability) {
   return (sets[static_cast<size_t>(capability) / 32].effective >> (capability % 32) & 1) != 0;
 }
 
-void KeepOnlySpawningCapabilities() {
+std::string KeepOnlySpawningCapabilities() {
   // Other users' ids for workers and their folders, the bounding set, and, where they are there, namespaces,
   // mounts and limits.
-  KeepOnly({CAP_SETUID, CAP_SETGID, CAP_CHOWN, CAP_KILL, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_SETPCAP,
-            CAP_SYS_RESOURCE, CAP_SYS_NICE, CAP_SYS_ADMIN});
+  return KeepOnly({CAP_SETUID, CAP_SETGID, CAP_CHOWN, CAP_KILL, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_SETPCAP,
+                   CAP_SYS_RESOURCE, CAP_SYS_NICE, CAP_SYS_ADMIN});
 }
 
-void KeepOnlyJailingCapabilities() {
-  KeepOnly(
+std::string KeepOnlyJailingCapabilities() {
+  return KeepOnly(
       {CAP_SETUID, CAP_SETGID, CAP_DAC_OVERRIDE, CAP_SETPCAP, CAP_SYS_RESOURCE, CAP_SYS_NICE, CAP_SYS_ADMIN});
 }
 

@@ -17,10 +17,12 @@ std::string BecomeUser(uid_t user, gid_t group);
 // not.
 std::string DropPrivileges();
 
-// Gives up every capability that starting workers takes no part of: for the process that starts them.
-void KeepOnlySpawningCapabilities();
-// Gives up every capability that entering a jail takes no part of: for a process whose children do.
-void KeepOnlyJailingCapabilities();
+// Gives up every capability that starting workers takes no part of: for the process that starts them. Empty:
+// done; else why not, and it has what it had.
+std::string KeepOnlySpawningCapabilities();
+// Gives up every capability that entering a jail takes no part of: for a process whose children do. Empty:
+// done; else why not, and it has what it had.
+std::string KeepOnlyJailingCapabilities();
 
 // Does this process have the capability (CAP_SETUID …) now?
 bool HasCapability(int capability);

@@ -10,11 +10,15 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <exception>
 #include <filesystem>
 #include <iterator>
 #include <string>
+#include <string_view>
 #include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -28,6 +32,8 @@ namespace pondpilot::jail {
 namespace {
 
 constexpr int kNotJailed = 126;
+constexpr std::chrono::milliseconds kThreadPatience(250);
+constexpr std::string_view kThrown = "A worker's memory did not suffice to enter its jail.";
 // What programs of this name are called in the kernel's lists (15 characters).
 constexpr char kZygoteName[] = "pondpilot-zygot";
 
@@ -83,26 +89,27 @@ void ShowAs(char** arguments, const std::string& title) {
   std::memcpy(begin, title.data(), std::min(room, title.size()));
 }
 
+// One that was joined is still listed until the kernel is done with it.
+size_t ThreadsThatStay() {
+  const auto end = std::chrono::steady_clock::now() + kThreadPatience;
+  while (true) {
+    const size_t threads = Threads();
+    if (threads == 1 || std::chrono::steady_clock::now() >= end) return threads;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+}
+
 std::string NameOf(const std::string& program) { return program.substr(program.rfind('/') + 1); }
 
-// Returns when this process is a worker in its jail.
-void BecomeWorker(base::Descriptor line, char** arguments) {
-  auto received = Receive(line.get());
+// Makes this process a worker in its jail. `line` gets another number. Empty: done; else why not.
+std::string EnterAsWorker(int& line, char** arguments) {
+  auto received = Receive(line);
   // The jailer has gone, or given this one up.
   if (!received) ::_exit(kNotJailed);
   auto plan = PlanFrom(received->message);
-  int keep = line.Release();
-  std::string failed;
-  if (plan) {
-    plan->socket = received->descriptor.Release();
-    failed = WhatFailed(*plan, EnterJail(*plan, keep));
-  } else {
-    failed = "The jailer is of another build than the worker's program: use one image.";
-  }
-  if (!failed.empty()) {
-    (void)!::write(keep, failed.data(), failed.size());
-    ::_exit(kNotJailed);
-  }
+  if (!plan) return "The jailer is of another build than the worker's program: use one image.";
+  plan->socket = received->descriptor.Release();
+  if (std::string failed = WhatFailed(*plan, EnterJail(*plan, line)); !failed.empty()) return failed;
   // NOLINTBEGIN(concurrency-mt-unsafe): one thread
   (void)::clearenv();
   for (const std::string& variable : plan->environment) {
@@ -114,14 +121,34 @@ void BecomeWorker(base::Descriptor line, char** arguments) {
   const std::string name = NameOf(plan->program);
   (void)::prctl(PR_SET_NAME, name.c_str());
   ShowAs(arguments, plan->title.empty() ? name : name + " " + plan->title);
-  (void)::close(keep);
+  return {};
+}
+
+// Returns when this process is a worker in its jail, and the jailer knows.
+void BecomeWorker(base::Descriptor descriptor, char** arguments) {
+  int line = descriptor.Release();
+  try {
+    const std::string failed = EnterAsWorker(line, arguments);
+    const std::string_view said = failed.empty() ? kInJail : std::string_view(failed);
+    const ssize_t sent = ::write(line, said.data(), said.size());
+    if (failed.empty() && sent == static_cast<ssize_t>(said.size())) {
+      (void)::close(line);
+      return;
+    }
+  } catch (const std::exception&) {
+    // Nobody above may take this process for the zygote, whose socket it may still have.
+    (void)!::write(line, kThrown.data(), kThrown.size());
+  }
+  ::_exit(kNotJailed);
 }
 
 }  // namespace
 
-void BeginZygote() {
+bool BeginZygote() {
   (void)::prctl(PR_SET_NAME, kZygoteName);
-  KeepOnlyJailingCapabilities();
+  const std::string failed = KeepOnlyJailingCapabilities();
+  if (!failed.empty()) RefuseToFork("it has rights that it can't give up: " + failed);
+  return failed.empty();
 }
 
 void RefuseToFork(const std::string& reason) {
@@ -131,7 +158,7 @@ void RefuseToFork(const std::string& reason) {
 }
 
 bool ForkWorkers(char** arguments) {
-  if (const size_t threads = Threads(); threads != 1) {
+  if (const size_t threads = ThreadsThatStay(); threads != 1) {
     RefuseToFork("it has " + std::to_string(threads) + " threads, of which a child would have one");
     return false;
   }

@@ -19,19 +19,22 @@
 #include "base/clock.h"
 #include "config/changes.h"
 #include "config/profiles.h"
-#include "proxy/admin/demo_token.h"
-#include "proxy/ai/gateway.h"
+#include "proxy/access/address_key.h"
+#include "proxy/access/gate.h"
 #include "proxy/auth/token_issuer.h"
 #include "proxy/auth/token_verifier.h"
 #include "proxy/backend.h"
+#include "proxy/door_metrics.h"
 #include "proxy/fleet/fleet.h"
 #include "proxy/fleet/grpc_worker_control.h"
+#include "proxy/grpc/connection_name.h"
 #include "proxy/grpc/flight_server.h"
 #include "proxy/health_source.h"
 #include "proxy/http/server.h"
 #include "proxy/limits/rate_limiter.h"
 #include "proxy/metrics.h"
 #include "proxy/operator_source.h"
+#include "proxy/routes.h"
 #include "telemetry/log.h"
 
 namespace pondpilot::proxy {
@@ -51,6 +54,8 @@ constexpr std::chrono::seconds kHttpGrace(2);
 constexpr double kDemoShare = 0.1;
 // Demo tokens per client address.
 constexpr limits::Rate kDemoTokenRate{10, 10};
+// Requests without a valid token per client address.
+constexpr limits::Rate kStrangerRate{60, 120};
 
 Level ToLevel(const std::string& name) {
   if (name == "debug") return Level::kDebug;
@@ -125,13 +130,21 @@ class Budgets {
   Budgets(const config::Config::Security::RateLimit& rate, const base::Clock& clock)
       : users_(UserRate(rate), "requests", clock),
         demo_users_(DemoRate(rate), "requests", clock),
-        demo_tokens_(kDemoTokenRate, "demo tokens", clock) {}
+        demo_tokens_(kDemoTokenRate, "demo tokens", clock),
+        strangers_(kStrangerRate, "requests without a valid token", clock) {}
 
-  base::Result<void> Admit(const auth::Principal& principal) {
-    base::Result<void> admitted = (principal.demo ? demo_users_ : users_).Take(principal.user_id);
-    if (!admitted) Log(Level::kWarn, "Rate limit exceeded", {{"user_id", principal.user_id}});
-    return admitted;
+  limits::Answer Admit(const auth::Principal& principal) {
+    limits::Answer answer = (principal.demo ? demo_users_ : users_).Ask(principal.user_id);
+    if (!answer.taken) Log(Level::kWarn, "Rate limit exceeded", {{"user_id", principal.user_id}});
+    return answer;
   }
+  // A call over gRPC without a valid token.
+  base::Result<void> AdmitStranger(std::string_view peer) {
+    base::Result<void> taken = strangers_.Take(access::AddressKey(grpc::AddressOfPeer(peer)));
+    if (!taken) Log(Level::kWarn, "Rate limit exceeded", {{"user_id", "anonymous"}, {"route", "gRPC"}});
+    return taken;
+  }
+  limits::RateLimiter& strangers() { return strangers_; }
   limits::RateLimiter& demo_tokens() { return demo_tokens_; }
 
   void SetRate(const config::Config::Security::RateLimit& rate) {
@@ -152,6 +165,7 @@ class Budgets {
   limits::RateLimiter users_;
   limits::RateLimiter demo_users_;
   limits::RateLimiter demo_tokens_;
+  limits::RateLimiter strangers_;  // by address
 };
 
 // The longest that a call may wait for its worker.
@@ -217,6 +231,7 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
 
   telemetry::Registry metrics;
   FleetMetrics fleet_metrics(metrics);
+  DoorMetrics door_metrics(metrics, PONDPILOT_VERSION);
 
   // Declared after what its coroutines use, and so destroyed, and joined, before it.
   Background background;
@@ -242,34 +257,42 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
   if (!left) return Fail(left.error());
   background.Await(fleet->Begin(std::move(*left)));
   ProxyHealth health(config, *backend, *fleet, clock);
-  std::vector<http::Route> routes = admin::HealthRoutes(health);
-  routes.push_back(admin::DemoTokenRoute(issuer, budgets.demo_tokens(), config.security.demo_tokens));
-  ai::GatewayServices ai_services;
-  ai_services.verifier = &verifier;
-  ai_services.admit = [&budgets](const auth::Principal& principal) { return budgets.Admit(principal); };
-  ai_services.clock = &clock;
-  ai_services.settings = config.ai;
-  for (http::Route& route : ai::AiRoutes(std::move(ai_services))) routes.push_back(std::move(route));
+  const auto draining = std::make_shared<std::atomic<bool>>(false);
+  const auto worker_wait = std::make_shared<std::atomic<std::chrono::milliseconds>>(WorkerWait(config));
+  const access::Gate gate(verifier, budgets.strangers(),
+                          [&budgets](const auth::Principal& principal) { return budgets.Admit(principal); });
   std::atomic<std::chrono::milliseconds> grace{kDrainGrace};
   ProxyOperator operators(*fleet, [&grace](std::chrono::milliseconds asked) {
     grace = asked;
     // The main thread takes it as it takes the one of an orchestrator.
     ::kill(::getpid(), SIGTERM);
   });
-  for (http::Route& route : admin::OperatorRoutes(operators, verifier, metrics)) {
-    routes.push_back(std::move(route));
-  }
-  const http::Router router(std::move(routes), http::Cors(config.security.cors_allowed_origins));
+  const http::Router router(AllRoutes({.gate = gate,
+                                       .health = health,
+                                       .operators = operators,
+                                       .metrics = metrics,
+                                       .issuer = issuer,
+                                       .demo_token_limit = budgets.demo_tokens(),
+                                       .demo_tokens = config.security.demo_tokens,
+                                       .sql = {&gate, fleet, &clock, draining, worker_wait},
+                                       .ai = {.gate = &gate,
+                                              .clock = &clock,
+                                              .settings = config.ai,
+                                              .observer = &door_metrics,
+                                              .waits = {}}}),
+                            http::Cors(config.security.cors_allowed_origins));
+
+  door_metrics.WatchRoutes(router);
 
   grpc::RelayServices services;
+  services.observer = &door_metrics;
   services.verifier = &verifier;
-  services.admit = [&budgets](const auth::Principal& principal) { return budgets.Admit(principal); };
+  services.admit = [&budgets](const auth::Principal& principal) { return budgets.Admit(principal).taken; };
+  services.admit_stranger = [&budgets](std::string_view peer) { return budgets.AdmitStranger(peer); };
   services.fleet = fleet;
   services.clock = &clock;
   services.session_key = KeyFor(config, "pondpilot session cookies");
-  const auto worker_wait = std::make_shared<std::atomic<std::chrono::milliseconds>>(WorkerWait(config));
   services.worker_wait = worker_wait;
-  const auto draining = std::make_shared<std::atomic<bool>>(false);
   services.draining = draining;
   auto flight = grpc::FlightServer::Start(config.server.host, config.server.grpc_port, std::move(services));
   if (!flight) {
@@ -278,7 +301,8 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
   }
   Log(Level::kInfo, "gRPC (Arrow Flight SQL) listening",
       {{"host", config.server.host}, {"port", (*flight)->port()}});
-  const auto web = http::Server::Start(background.executor(), config.server.host, config.server.port, router);
+  const auto web = http::Server::Start(background.executor(), config.server.host, config.server.port, router,
+                                       {}, &door_metrics);
   if (!web) {
     background.Await(fleet->Shutdown());
     return Fail(web.error());

@@ -118,6 +118,11 @@ class ProcessBackend final : public Backend {
          {"sockets", launcher_.folder()},
          {"layers", on},
          {"zygote", launcher_.zygote()}});
+    if (config_.containers.zygote && launcher_.zygote() != "ready") {
+      Log(Level::kWarn, "There is no zygote that forks worker processes",
+          {{"reason", launcher_.zygote()},
+           {"hint", "workers run their program by themselves until there is one, which is slower"}});
+    }
     if (!off.empty()) {
       Log(Level::kWarn, "This system denies workers a part of their isolation",
           {{"denied", off}, {"hint", "docs/security.md says what each layer is for and how to grant it"}});

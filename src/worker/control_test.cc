@@ -68,6 +68,8 @@ class ControlTest : public testing::Test {
     return flight::RawCall(loopback_.address(), kTestToken, "GetFlightInfo", "rows 1").status.error_code();
   }
 
+  ControlTest() { control_->Start(); }
+
   FakeEngine engine_;
   base::ManualClock clock_;
   Lease lease_{clock_, seconds(60)};
@@ -77,7 +79,7 @@ class ControlTest : public testing::Test {
                        control_.emplace(
                            engine_, loopback.runner(), lease_, base::Sha256Hex(kTestToken),
                            [&loopback] { loopback.service().StartServing(); }, [this] { ++wakes_; });
-                       builder.RegisterService(&*control_);
+                       control_->AttachTo(builder);
                      }};
   std::unique_ptr<proto::Worker::Stub> stub_ =
       proto::Worker::NewStub(grpc::CreateChannel(loopback_.address(), grpc::InsecureChannelCredentials()));
@@ -256,6 +258,27 @@ TEST_F(ControlTest, StatusTellsWhatTheProcessUses) {
   EXPECT_GE(status.peak_resident_bytes(), status.resident_bytes());
   EXPECT_GT(status.cpu_ms(), 0u);
   EXPECT_EQ(status.engine_buffer_bytes(), 4711u);
+}
+
+TEST_F(ControlTest, MoreAskForTheStatusThanAreAnsweredAtATime) {
+  ASSERT_TRUE(Assign(Sensible()).ok());
+  std::vector<std::jthread> askers;
+  std::atomic<int> answered = 0;
+  for (int asker = 0; asker < 16; ++asker) {
+    askers.emplace_back([&, asker] {
+      for (int i = 0; i < 8; ++i) {
+        proto::StatusResponse response;
+        const bool refused = asker % 2 == 0;
+        const auto status = Call(&proto::Worker::Stub::Status, proto::StatusRequest(), &response,
+                                 {refused ? std::string(64, 'b') : kTestToken});
+        const bool right = status.error_code() == (refused ? StatusCode::UNAUTHENTICATED : StatusCode::OK) &&
+                           response.user_id() == (refused ? "" : "alice");
+        answered += right ? 1 : 0;
+      }
+    });
+  }
+  askers.clear();
+  EXPECT_EQ(answered, 16 * 8);
 }
 
 TEST_F(ControlTest, StatusRenewsTheLease) {

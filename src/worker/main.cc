@@ -11,6 +11,7 @@
 #include <charconv>
 #include <chrono>
 #include <cstdlib>
+#include <functional>
 #include <iostream>
 #include <latch>
 #include <memory>
@@ -32,12 +33,14 @@
 #include "telemetry/log.h"
 #include "worker/control/control_service.h"
 #include "worker/control/stop_watchdog.h"
+#include "worker/documents/sql_service.h"
 #include "worker/engine/allocator.h"
 #include "worker/engine/deep_stack.h"
 #include "worker/engine/engine.h"
 #include "worker/engine/reachability.h"
 #include "worker/flight/flight_service.h"
 #include "worker/flight/handed_socket.h"
+#include "worker/flight/quiet_grpc.h"
 #include "worker/flight/server_limits.h"
 #include "worker/flight/worker_token.h"
 #include "worker/session/statement_runner.h"
@@ -212,11 +215,19 @@ int Serve(const Settings& settings, const sigset_t& signals,
     std::cerr << "pondpilot-worker: " << engine.error().message << " " << engine.error().detail << "\n";
     return kExitEnvironment;
   }
-  session::StatementRunner runner(**engine, clock);
-  flight::FlightService service(runner);
+  flight::QuietGrpc();
+  session::StatementRunner runner(**engine, clock, flight::TickGrpcTimers);
   control::Lease lease(clock, std::chrono::seconds(contract::kUnassignedSeconds));
+  std::function<void()> start_serving;
   control::ControlService control(
-      **engine, runner, lease, settings.token_sha256, [&] { service.StartServing(); }, LookAgain);
+      **engine, runner, lease, settings.token_sha256, [&] { start_serving(); }, LookAgain);
+  documents::SqlService documents(**engine, runner, settings.token_sha256);
+  // The server ends before what it serves.
+  flight::FlightService service(runner);
+  start_serving = [&] {
+    service.StartServing();
+    documents.StartServing();
+  };
 
   const auto socket = TakeSocket(settings);
   if (!socket && settings.socket_descriptor) {
@@ -238,7 +249,8 @@ int Serve(const Settings& settings, const sigset_t& signals,
   options.builder_hook = [&](void* raw) {
     auto* builder = static_cast<grpc::ServerBuilder*>(raw);
     flight::ApplyServerLimits(*builder);
-    builder->RegisterService(&control);
+    control.AttachTo(*builder);
+    builder->RegisterService(&documents);
     if (socket) socket->AttachTo(*builder);
   };
   if (const auto started = service.Init(options); !started.ok()) {
@@ -254,6 +266,7 @@ int Serve(const Settings& settings, const sigset_t& signals,
       return kExitEnvironment;
     }
   }
+  control.Start();
   std::thread server([&] { (void)service.Serve(); });
   if (socket) socket->Start();
   KeepStacksReady();
@@ -273,7 +286,7 @@ int Serve(const Settings& settings, const sigset_t& signals,
 // Becomes a zygote, which returns in each of the workers that it forks, with what it has prepared for them;
 // nullptr in the zygote itself, when it is to end.
 std::unique_ptr<engine::PreparedEngine> ForkFromZygote(char** arguments) {
-  jail::BeginZygote();
+  if (!jail::BeginZygote()) return nullptr;
   const auto refuse = [](const base::Error& error) {
     jail::RefuseToFork(error.message + " " + error.detail);
     return nullptr;
@@ -300,7 +313,12 @@ int main(int argc, char** argv) {
   pondpilot::base::SkipLockOrderChecks();
   std::unique_ptr<engine::PreparedEngine> prepared;
   if (argc > 1 && argv[1] == pondpilot::jail::kZygoteArgument) {
-    prepared = ForkFromZygote(argv);
+    try {
+      prepared = ForkFromZygote(argv);
+    } catch (const std::exception& failure) {
+      std::cerr << "pondpilot-worker: the zygote failed: " << failure.what() << "\n";
+      return kExitEnvironment;
+    }
     if (!prepared) return kExitOk;
     // The worker's environment is another one.
     TuneAllocator();

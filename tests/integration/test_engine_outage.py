@@ -7,8 +7,8 @@ import pytest
 from pyarrow import flight
 
 from tests.support.engine import SOCKET, docker, workers_on
+from tests.support.forwarder import Forwarder
 from tests.support.proxy import base_config
-from tests.support.socket_forwarder import SocketForwarder
 from tests.support.waiting import eventually
 
 OUTAGE_SECONDS = 30
@@ -16,20 +16,21 @@ OUTAGE_SECONDS = 30
 
 @pytest.fixture
 def engine_socket(engine):
-    forwarder = SocketForwarder(engine.new_folder("socket") / "docker.sock", SOCKET).start()
-    yield forwarder
-    forwarder.stop()
+    path = engine.new_folder("socket") / "docker.sock"
+    with Forwarder.to_socket(path, SOCKET) as forwarder:
+        yield path, forwarder
 
 
 def test_a_socket_that_is_gone_for_half_a_minute(engine_socket, start_proxy, engine, own_network, sub, instance):
+    path, daemon = engine_socket
     proxy = start_proxy(own_network, base_config(engine, own_network), socket=False,
                         environment={**instance, "DOCKER_SOCKET": "/run/engine/docker.sock"},
-                        options=("-v", f"{engine_socket.path.parent}:/run/engine"))
+                        options=("-v", f"{path.parent}:/run/engine"))
     alice, bob = proxy.user(f"{sub}-alice"), proxy.user(f"{sub}-bob")
     alice.query("CREATE TEMP TABLE mine AS SELECT 42 AS a")
     before = workers_on(own_network)
 
-    engine_socket.stop()
+    daemon.stop()
     until = time.monotonic() + OUTAGE_SECONDS
     eventually(lambda: proxy.get("/ready").status_code == 503, "the proxy says that it can't start workers", 15)
     assert "engine" in proxy.get("/ready").text.lower()
@@ -43,7 +44,7 @@ def test_a_socket_that_is_gone_for_half_a_minute(engine_socket, start_proxy, eng
         refusals += 1
     assert refusals > 1
 
-    engine_socket.start()
+    daemon.start()
     eventually(lambda: proxy.get("/ready").status_code == 200, "the proxy has noticed", 30)
 
     def bob_is_served() -> bool:

@@ -1,6 +1,9 @@
 """What operators see and steer."""
 
 import concurrent.futures
+import json
+import re
+from pathlib import Path
 
 import requests
 import yaml
@@ -137,3 +140,35 @@ def test_a_profile_gives_other_limits(start_proxy, engine, own_network, sub):
     assert inspect(proxy.worker_of(f"{sub}-usual"))["HostConfig"]["Memory"] == 512 << 20
     error = proxy.user(f"{sub}-huge", claims={"pondpilot_profile": "huge"}).refusal("SELECT 42")
     assert "containers.profiles" in str(error), error
+
+
+def test_metrics_tell_of_requests_and_calls(start_proxy, engine, own_network, sub):
+    proxy = start_proxy(own_network, base_config(engine, own_network))
+    mine = {"Authorization": f"Bearer {proxy.token(sub)}"}
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    assert proxy.post("/sql", json={"sql": "SELECT range FROM range(100000)"}, headers={**mine, "Accept-Encoding": "identity"}, timeout=60).status_code == 200
+    assert proxy.get("/catalog", headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"}).status_code == 401
+    proxy.get(f"/nothing/{sub}")
+    assert proxy.user(sub).value("SELECT 42") == 42
+    text = proxy.get("/metrics", headers=admin(proxy)).text
+    lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    assert lines['pondpilot_http_requests_total{route="/sql",status="2xx"}'] == "1"
+    assert lines['pondpilot_http_requests_total{route="other",status="4xx"}'] == "1"
+    assert lines['pondpilot_http_request_seconds_count{route="/sql"}'] == "1"
+    assert int(lines['pondpilot_http_sent_bytes_total{route="/sql"}']) > 1_000_000
+    assert lines['pondpilot_refusals_total{door="http",reason="unauthenticated"}'] == "1"
+    assert lines['pondpilot_flight_calls_total{method="GetFlightInfo",result="ok"}'] == "1"
+    assert int(lines['pondpilot_flight_sent_bytes_total{method="DoGet"}']) > 0
+    assert any(line.startswith('pondpilot_build_info{version="') for line in lines)
+    assert sub not in text
+    assert [line["trace_id"] for line in proxy.log_lines("HTTP request") if line["path"] == "/catalog"] == [trace]
+
+
+def test_the_dashboard_asks_for_what_there_is(product):
+    """Every metric of deploy/grafana-dashboard.json is one of the proxy's."""
+    dashboard = json.loads((Path(__file__).parents[2] / "deploy" / "grafana-dashboard.json").read_text())
+    asked = {name for panel in dashboard["panels"] for target in panel["targets"]
+             for name in re.findall(r"pondpilot_[a-z_]+", target["expr"])}
+    text = product.get("/metrics", headers=admin(product)).text
+    served = set(re.findall(r"^(pondpilot_[a-z_]+)", text, re.M))
+    assert asked and asked <= served, asked - served

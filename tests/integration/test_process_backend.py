@@ -173,7 +173,22 @@ def test_a_zygote_that_is_killed_is_replaced(engine, network):
         newest = max(worker_processes(proxy))
         assert title(proxy, newest).startswith("pondpilot-worker ")
         (lost,) = proxy.log_lines("The zygote that forks worker processes is gone")
-        assert lost["level"] == "warn"
+        assert lost["level"] == "warn" and "signal 9" in lost["reason"]
+        assert not proxy.log_lines("There is no zygote that forks worker processes")
+    finally:
+        proxy.remove()
+
+
+def test_a_zygote_that_can_not_start_is_warned_of(engine, network):
+    folder = engine.new_folder("zygote")
+    (folder / "pondpilot-worker").write_text("#!/bin/sh\nexit 9\n")
+    (folder / "pondpilot-worker").chmod(0o755)
+    proxy = Proxy(engine, ProxyOptions(network, base_config(engine, network), socket=False, memory="1g", options=(
+        "-v", f"{folder}/pondpilot-worker:/usr/bin/pondpilot-worker:ro")))
+    try:
+        eventually(lambda: proxy.log_lines("Worker processes ready"), "the proxy has started", 30)
+        (warned,) = eventually(lambda: proxy.log_lines("There is no zygote that forks worker processes"), "it is said", 10)
+        assert warned["level"] == "warn" and "it has ended (exit code 9)" in warned["reason"]
     finally:
         proxy.remove()
 

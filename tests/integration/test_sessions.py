@@ -119,7 +119,7 @@ def test_adbc_over_a_connection_that_is_cut(product, sub, keeps):
     options = {"adbc.flight.sql.authorization_header": f"Bearer {product.token(sub)}"}
     if keeps:
         options["adbc.flight.sql.rpc.with_cookie_middleware"] = "true"
-    with Forwarder(product.port(8081)) as path:
+    with Forwarder.to_port(product.port(8081)) as path:
         with dbapi.connect(f"grpc+tcp://127.0.0.1:{path.port}", db_kwargs=options, autocommit=True) as connection:
             rows(connection, "CREATE TEMP TABLE mine AS SELECT 7 AS a")
             before = path.connections

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from pyarrow import flight
 
-from tests.integration.conftest import starter
+from tests.conftest import starter
 from tests.support.databases import start_mariadb, start_postgres
 from tests.support.engine import Engine
 from tests.support.proxy import Proxy, base_config, idle

@@ -12,7 +12,7 @@ from numbers import Number
 import pyarrow as pa
 import pytest
 
-from tests.integration.conftest import starter
+from tests.conftest import starter
 from tests.support.databases import start_postgres
 from tests.support.engine import Engine
 from tests.support.proxy import Proxy, base_config

@@ -34,12 +34,16 @@ ALL_LAYERS = ("--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined", 
 
 
 def test_the_jail_with_all_layers(engine):
-    run(engine, "jail_test", "SpawnerTest.*", *ALL_LAYERS)
+    run(engine, "jail_test", "*SpawnerTest.*:*ZygoteTest.*:ChildrenTest.*", *ALL_LAYERS)
+
+
+def test_forked_processes_share_no_random_bytes(engine):
+    run(engine, "base_test", "SecretTest.*", *ALL_LAYERS)
 
 
 def test_worker_processes_as_every_launcher(engine):
-    run(engine, "launch_test", "LauncherTest/Processes.*")
-    run(engine, "launch_test", "LauncherTest/Processes.*", *ALL_LAYERS)
+    run(engine, "launch_test", "LauncherTest/*Processes.*")
+    run(engine, "launch_test", "LauncherTest/*Processes.*", *ALL_LAYERS)
 
 
 def test_the_launcher_against_the_real_engine(engine):

@@ -78,7 +78,7 @@ readonly UNIT_ENVIRONMENT="-e ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 -e UB
 
 integration_suite() {
   build_product
-  step 1200 "Compiling the unit tests that need real parts" compile release launch_test jail_test engine_servers_test
+  step 1200 "Compiling the unit tests that need real parts" compile release base_test launch_test jail_test engine_servers_test
   ensure_test_image
   try_step 600 "Python clients from PyPI" prepare_test_python ||
     say "     They can't be had: the tests that need them are skipped and say so."
@@ -184,7 +184,7 @@ run_bench() {
   [ ! -x "$ROOT/$PYTHON_ENVIRONMENT/bin/python3" ] || python="$PYTHON_ENVIRONMENT/bin/python3"
   local module=tests.bench
   case "${1:-}" in
-    fleet | clients)
+    fleet | clients | http)
       module=tests.bench.$1
       shift
       ;;

@@ -82,8 +82,7 @@ std::expected<WorkerRequest, std::string> ReadRequest(const Message& message,
 
 // Nothing when there is to be none.
 void AddZygote(Message& message, const char* name, const Spawner& spawner) {
-  const Zygote* zygote = spawner.zygote();
-  if (zygote != nullptr) message.Add(name, zygote->ready() ? "ready" : zygote->reason());
+  if (std::string state = spawner.ZygoteState(); !state.empty()) message.Add(name, std::move(state));
 }
 
 Answer Hello(Spawner& spawner, const Message& request) {

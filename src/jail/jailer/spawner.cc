@@ -1,30 +1,22 @@
 #include "jail/jailer/spawner.h"
 
-#include <linux/capability.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <fcntl.h>
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <chrono>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <sstream>
 #include <system_error>
 
-#include "jail/jailer/wire.h"
-#include "jail/plan_message.h"
+#include "jail/jailer/children.h"
 #include "jail/privileges.h"
 
 namespace pondpilot::jail {
@@ -32,64 +24,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::chrono::seconds kStartPatience(10);
-constexpr int kNotJailed = 126;
-constexpr int kNotRun = 127;
 // What a shell says of a process that SIGKILL has ended.
 constexpr int kKilledStatus = 128 + SIGKILL;
-constexpr size_t kMaxReport = 16 << 10;
 
 std::string Why(int error) { return std::generic_category().message(error); }
-
-std::string ReadFile(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-bool WriteFile(const std::string& path, const std::string& text) {
-  const base::Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  return file.valid() && ::write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
-}
-
-// A child as fork makes it, in namespaces of its own.
-pid_t Fork(uint64_t namespaces) {
-  return static_cast<pid_t>(::syscall(SYS_clone, namespaces | SIGCHLD, nullptr, nullptr, nullptr, nullptr));
-}
-
-base::Descriptor OpenProcess(pid_t process) {
-  return base::Descriptor(static_cast<int>(::syscall(SYS_pidfd_open, process, 0)));
-}
-
-// Its own ids under the same numbers, as the only ones that there are.
-bool MapUser(pid_t process) {
-  const std::string folder = "/proc/" + std::to_string(process);
-  const auto one = [](uint32_t id) { return std::to_string(id) + " " + std::to_string(id) + " 1\n"; };
-  return WriteFile(folder + "/setgroups", "deny") && WriteFile(folder + "/uid_map", one(::geteuid())) &&
-         WriteFile(folder + "/gid_map", one(::getegid()));
-}
-
-// All that the child says until it goes on or ends; nullopt when neither happens in time.
-std::optional<std::string> ReadReport(int line) {
-  std::string text;
-  const auto end = std::chrono::steady_clock::now() + kStartPatience;
-  while (text.size() < kMaxReport) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
-    pollfd wait{line, POLLIN, 0};
-    if (left.count() <= 0 || ::poll(&wait, 1, static_cast<int>(left.count())) == 0) return std::nullopt;
-    // A packet each; what does not fit is lost.
-    std::array<char, kMaxReport> buffer{};
-    const ssize_t got = ::read(line, buffer.data(), buffer.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) break;
-    text.append(buffer.data(), static_cast<size_t>(got));
-  }
-  return text;
-}
-
-void Kill(pid_t process) {
-  (void)::kill(process, SIGKILL);
-  (void)::waitpid(process, nullptr, 0);
-}
 
 std::optional<uint32_t> UserOf(pid_t process) {
   struct stat info{};
@@ -106,7 +44,8 @@ bool IsName(const std::string& id) {
 }  // namespace
 
 std::optional<uint64_t> StartTime(pid_t process) {
-  const std::string text = ReadFile("/proc/" + std::to_string(process) + "/stat");
+  std::ifstream file("/proc/" + std::to_string(process) + "/stat");
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
   // The second field is the program's name in parentheses, and may hold anything.
   const size_t name_end = text.rfind(')');
   if (name_end == std::string::npos) return std::nullopt;
@@ -132,124 +71,21 @@ std::expected<Spawner, std::string> Spawner::Open(SpawnerOptions options) {
   return spawner;
 }
 
-void Spawner::ChooseNamespaces() {
-  constexpr uint64_t kOwn = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
-  std::string reason;
-  for (const uint64_t flags : {kOwn, kOwn | CLONE_NEWUSER}) {
-    // One that may give each worker a user id keeps that; a namespace of one user would take it away.
-    if ((flags & CLONE_NEWUSER) != 0 && own_users_) break;
-    const pid_t child = Fork(flags);
-    if (child == 0) ::_exit(0);
-    if (child > 0) {
-      (void)::waitpid(child, nullptr, 0);
-      namespaces_ = flags;
-      return;
-    }
-    reason = Why(errno);
-  }
-  report_.Denied(Layer::kNamespaces, "the kernel or the container refuses them (CAP_SYS_ADMIN): " + reason);
-}
-
-std::string Spawner::Probe() {
-  own_users_ = HasCapability(CAP_SETUID) && HasCapability(CAP_SETGID) && HasCapability(CAP_CHOWN) &&
-               HasCapability(CAP_KILL);
-  ChooseNamespaces();
-  place_ = FindCgroups(ReadFile("/proc/self/mountinfo"), ReadFile("/proc/self/cgroup"));
-  kills_seen_ = OutOfMemoryKills(place_);
-  const Report::State namespaces = report_[Layer::kNamespaces];
-
-  Plan plan;
-  plan.program = options_.program;
-  plan.amounts = {.memory_bytes = 64 << 20, .cpu_cores = 1};
-  if (own_users_) plan.user = options_.first_user;
-  plan.files.writable = {options_.spill_folder};
-  const auto started = Start(plan, true, "");
-  if (!started) return "No process can be started: " + started.error() + ".";
-  const auto text = ReadReport(started->line.get());
-  Kill(started->process);
-  const auto report = text ? DecodeReport(*text) : std::nullopt;
-  if (!report)
-    return "A process that was started to try the isolation of workers has ended without an answer.";
-  report_ = *report;
-  if (namespaces_ == 0) report_[Layer::kNamespaces] = namespaces;
-
-  auto cgroups = Cgroups::Open(place_);
-  if (cgroups) {
-    cgroups_ = std::move(*cgroups);
-    const std::string failed = cgroups_->Make("probe", plan.amounts);
-    cgroups_->Remove("probe");
-    if (!failed.empty()) {
-      report_.Denied(Layer::kCgroup, failed);
-      cgroups_.reset();
-    } else {
-      report_.Applied(Layer::kCgroup);
-    }
-  } else {
-    report_.Denied(Layer::kCgroup, cgroups.error());
-  }
-  for (size_t i = 0; i < kLayerCount; ++i) {
-    if (report_[static_cast<Layer>(i)].applied) layers_.push_back(static_cast<Layer>(i));
-  }
-  return {};
-}
-
 void Spawner::UseZygote() {
   if (zygote_) return;
   // Workers that it forks have a go-between as their parent, which leaves them to this process.
-  if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return;
+  if (::prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) {
+    zygote_denied_ = "the jailer can't become the parent of what it forks: " + Why(errno);
+    return;
+  }
   zygote_ = std::make_unique<Zygote>(options_.program);
   zygote_->Start();
 }
 
-// A child that waits at the other end of `own_end` to be told that all is prepared. `forked`: by the zygote,
-// which means that it has to be told its plan as well.
-std::expected<pid_t, std::string> Spawner::Begin(const Plan& plan, bool probe, const base::Descriptor& line,
-                                                 base::Descriptor& own_end, bool& forked) {
-  if (!probe && zygote_ && zygote_->ready()) {
-    const auto child = zygote_->Fork(namespaces_, line.get());
-    forked = child.has_value();
-    if (forked) return child;
-  }
-  const pid_t child = Fork(namespaces_);
-  if (child < 0) return std::unexpected(Why(errno));
-  if (child > 0) return child;
-  own_end.Close();
-  char byte = 0;
-  if (::read(line.get(), &byte, 1) != 1) ::_exit(kNotJailed);
-  int keep = line.get();
-  const Report done = EnterJail(plan, keep);
-  std::string said = probe ? Encode(done) : WhatFailed(plan, done);
-  if (said.empty()) said = "The worker's program can't be run: " + RunProgram(plan) + ".";
-  (void)!::write(keep, said.data(), said.size());
-  ::_exit(probe ? 0 : kNotRun);
-}
-
-std::expected<Spawner::Started, std::string> Spawner::Start(const Plan& plan, bool probe,
-                                                            const std::string& cgroup) {
-  std::array<int, 2> ends{};
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0)
-    return std::unexpected(Why(errno));
-  base::Descriptor own_end(ends[0]);
-  base::Descriptor line(ends[1]);
-
-  Plan own = plan;
-  own.namespaces = namespaces_ != 0;
-  own.layers = probe ? std::vector<Layer>{} : layers_;
-  bool forked = false;
-  const auto child = Begin(own, probe, line, own_end, forked);
-  if (!child) return std::unexpected(child.error());
-  line.Close();
-  std::string failed;
-  if ((namespaces_ & CLONE_NEWUSER) != 0 && !MapUser(*child))
-    failed = "a user namespace can't be set up: " + Why(errno);
-  if (failed.empty() && !cgroup.empty() && cgroups_) failed = cgroups_->Add(cgroup, *child);
-  const Message go = forked ? ToMessage(own) : Message{"go", {}};
-  if (failed.empty() && !Send(own_end.get(), go, forked ? own.socket : -1)) failed = Why(errno);
-  if (!failed.empty()) {
-    Kill(*child);
-    return std::unexpected(failed);
-  }
-  return Started{.process = *child, .line = std::move(own_end)};
+std::string Spawner::ZygoteState() const {
+  if (!zygote_) return zygote_denied_;
+  if (zygote_->ready()) return "ready";
+  return zygote_->reason().empty() ? "it is being started" : zygote_->reason();
 }
 
 std::optional<uint32_t> Spawner::TakeUser() {
@@ -293,20 +129,10 @@ std::expected<Spawned, std::string> Spawner::Launch(const WorkerRequest& request
       return fail("The worker's cgroup can't be made: " + failed + ".");
     }
   }
-  const auto started = Start(plan, false, request.id);
-  if (!started) return fail("The worker's process can't be started: " + started.error() + ".");
-  Worker worker{.id = request.id,
-                .spawned = {.process = started->process, .start = 0, .user = plan.user.value_or(0)},
-                .handle = OpenProcess(started->process)};
-  const auto said = ReadReport(started->line.get());
-  const auto start = StartTime(started->process);
-  if (!said || !said->empty() || !start || !worker.handle.valid()) {
-    Kill(started->process);
-    return fail(said && !said->empty() ? *said : "The worker's process did not come to run its program.");
-  }
-  worker.spawned.start = *start;
-  const Spawned spawned = worker.spawned;
-  workers_.emplace(spawned.process, std::move(worker));
+  auto worker = StartEitherWay(plan, request.id);
+  if (!worker) return fail(worker.error());
+  const Spawned spawned = worker->spawned;
+  workers_.emplace(spawned.process, std::move(*worker));
   return spawned;
 }
 
@@ -355,30 +181,39 @@ std::vector<int> Spawner::Watched() const {
 std::vector<Ended> Spawner::Collect() {
   std::vector<Ended> ended;
   for (auto it = workers_.begin(); it != workers_.end();) {
-    Worker& worker = it->second;
-    pollfd look{worker.handle.get(), POLLIN, 0};
-    if (::poll(&look, 1, 0) != 1) {
-      ++it;
-      continue;
+    const auto worker = it++;
+    pollfd look{worker->second.handle.get(), POLLIN, 0};
+    if (::poll(&look, 1, 0) == 1) ended.push_back(Bury(worker));
+  }
+  // What a zygote has left that was lost in the middle of a fork: its go-between, a worker nobody told what
+  // to become. The kernel names one child at a time, so those that are known don't stay before the others.
+  while (const pid_t child = EndedChild()) {
+    if (const auto worker = workers_.find(child); worker != workers_.end()) {
+      ended.push_back(Bury(worker));
+    } else if (zygote_ && zygote_->process() == child) {
+      zygote_->HasEnded();
+    } else if (TakeStatus(child) < 0) {
+      break;
     }
-    Ended one{.worker = worker.spawned, .status = kKilledStatus};
-    siginfo_t info{};
-    if (worker.own_child && ::waitid(P_PID, static_cast<id_t>(worker.spawned.process), &info, WEXITED) == 0) {
-      one.status = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
-    }
-    if (cgroups_ && worker.own_child) {
-      one.out_of_memory = cgroups_->OutOfMemory(worker.id);
-    } else if (one.status == kKilledStatus && !worker.killed_here) {
-      // Nobody here has killed it. If the kernel has killed in the container meanwhile, that was it.
-      const uint64_t kills = OutOfMemoryKills(place_);
-      one.out_of_memory = kills > kills_seen_;
-      kills_seen_ = kills;
-    }
-    ClearAway(worker.id, worker.spawned.user);
-    it = workers_.erase(it);
-    ended.push_back(one);
   }
   return ended;
+}
+
+Ended Spawner::Bury(std::map<pid_t, Worker>::iterator position) {
+  const Worker& worker = position->second;
+  Ended one{.worker = worker.spawned, .status = kKilledStatus};
+  if (const int status = TakeStatus(worker.spawned.process); status >= 0) one.status = status;
+  if (cgroups_ && worker.own_child) {
+    one.out_of_memory = cgroups_->OutOfMemory(worker.id);
+  } else if (one.status == kKilledStatus && !worker.killed_here) {
+    // Nobody here has killed it. If the kernel has killed in the container meanwhile, that was it.
+    const uint64_t kills = OutOfMemoryKills(place_);
+    one.out_of_memory = kills > kills_seen_;
+    kills_seen_ = kills;
+  }
+  ClearAway(worker.id, worker.spawned.user);
+  workers_.erase(position);
+  return one;
 }
 
 // A worker can't fork. Should one have found a way, what is left of it must not meet the next of its user id.

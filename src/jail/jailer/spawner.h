@@ -59,6 +59,8 @@ class Spawner {
   // From now on workers are forked by a zygote while there is one, and run their program by themselves
   // otherwise. Waits until the zygote is there or has failed.
   void UseZygote();
+  // "ready", or why not; empty when nobody has asked for it.
+  std::string ZygoteState() const;
   // nullptr: it is not used.
   const Zygote* zygote() const { return zygote_.get(); }
   // To be called when a watched descriptor is readable and when Zygote::due() is over. True when the zygote
@@ -91,13 +93,24 @@ class Spawner {
     pid_t process = -1;
     base::Descriptor line;  // what the child says; ends when it is in its jail and goes on
   };
+  enum class Way {
+    kProbe,  // enters a jail as far as it can, and ends
+    kRun,    // runs the worker's program
+    kFork,   // comes from the zygote, which must be ready
+  };
 
   explicit Spawner(SpawnerOptions options) : options_(std::move(options)) {}
   std::string Probe();
   void ChooseNamespaces();
-  std::expected<Started, std::string> Start(const Plan& plan, bool probe, const std::string& cgroup);
-  std::expected<pid_t, std::string> Begin(const Plan& plan, bool probe, const base::Descriptor& line,
-                                          base::Descriptor& own_end, bool& forked);
+  Plan Completed(Plan plan, Way way) const;
+  std::expected<Started, std::string> Start(const Plan& plan, Way way, const std::string& cgroup);
+  std::expected<pid_t, std::string> Begin(const Plan& plan, Way way, const base::Descriptor& line,
+                                          base::Descriptor& own_end);
+  // A worker in its jail. The error is a sentence; the process has been killed then.
+  std::expected<Worker, std::string> StartIn(const Plan& plan, Way way, const std::string& id,
+                                             std::chrono::steady_clock::time_point end);
+  std::expected<Worker, std::string> StartEitherWay(Plan plan, const std::string& id);
+  Ended Bury(std::map<pid_t, Worker>::iterator position);
   std::optional<uint32_t> TakeUser();
   bool Runs(const std::string& id) const;
   void EndUser(uint32_t user) const;
@@ -116,6 +129,7 @@ class Spawner {
   uint32_t turn_ = 0;
   std::map<pid_t, Worker> workers_;
   std::unique_ptr<Zygote> zygote_;
+  std::string zygote_denied_;  // why there can't be one
 };
 
 // The start time of a process; nullopt when there is none.

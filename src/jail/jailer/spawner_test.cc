@@ -3,22 +3,37 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
 
 #include "base/temporary_folder.h"
+#include "base/unix_socket.h"
+#include "jail/seccomp.h"
 
 // Real processes (jail/testing/intruder.cc) in real jails. What this system denies is skipped, and says so;
 // ./dev test runs the tests as root in a container without further rights, as the product is run.
@@ -27,6 +42,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::AnyOf;
+using ::testing::ElementsAre;
 using ::testing::Eq;
 using ::testing::HasSubstr;
 
@@ -96,6 +112,7 @@ class SpawnerTest : public ::testing::TestWithParam<bool> {
     if (spawned) running_.push_back(*spawned);
     return spawned.value_or(Spawned{});
   }
+  bool OwnChildrenAreGone();
   std::string LastId() const { return "w" + std::to_string(count_); }
 
   std::string WriteFile(const std::string& name, const std::string& text, mode_t mode) {
@@ -398,6 +415,18 @@ TEST_P(SpawnerTest, AnOutOfMemoryKillIsTold) {
   EXPECT_FALSE(Run(Request("nothing")).out_of_memory) << "the next one is not blamed";
 }
 
+// Waits until this process has no child that nobody has asked for, ended or not; the zygote is gone.
+bool SpawnerTest::OwnChildrenAreGone() {
+  const auto end = Zygote::Clock::now() + std::chrono::milliseconds(kPatienceMs);
+  siginfo_t info{};
+  while (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0) {
+    if (Zygote::Clock::now() >= end) return false;
+    (void)spawner_->Collect();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return errno == ECHILD;
+}
+
 std::string CommandLine(pid_t process) {
   std::ifstream file("/proc/" + std::to_string(process) + "/cmdline");
   return {std::istreambuf_iterator<char>(file), {}};
@@ -412,11 +441,34 @@ class ZygoteTest : public SpawnerTest {
       pollfd wait{spawner_->zygote()->watched(), POLLIN, 0};
       const auto due = spawner_->zygote()->due().value_or(end) - Zygote::Clock::now();
       (void)::poll(&wait, 1, static_cast<int>(std::max<int64_t>(due / std::chrono::milliseconds(1) + 1, 0)));
-      changes_ += spawner_->TendZygote() ? 1 : 0;
+      Tend();
     }
     ASSERT_EQ(spawner_->zygote()->ready(), ready) << spawner_->zygote()->reason();
   }
-  int changes_ = 0;
+  // As the jailer does, which tells the proxy of each change.
+  void Tend() {
+    if (spawner_->TendZygote()) told_.push_back(spawner_->ZygoteState());
+  }
+  // What a program does as a zygote, its name says (jail/testing/intruder.cc).
+  void UseProgram(const std::string& name) {
+    const std::string program = folder_ + "/" + name;
+    fs::copy_file(PONDPILOT_INTRUDER, program);
+    auto spawner = Spawner::Open({.program = program, .spill_folder = folder_ + "/spill"});
+    ASSERT_TRUE(spawner) << spawner.error();
+    spawner_.emplace(std::move(*spawner));
+    spawner_->UseZygote();
+  }
+  // A zygote that does not do its part costs nobody a worker, and is lost for a reason, at once.
+  void LosesItsZygote(const std::string& name, const std::string& reason) {
+    UseProgram(name);
+    ASSERT_TRUE(spawner_->zygote()->ready()) << spawner_->zygote()->reason();
+    EXPECT_EQ(Try("exit", "7"), 7);
+    EXPECT_FALSE(spawner_->zygote()->ready());
+    EXPECT_LE(spawner_->zygote()->due(), Zygote::Clock::now()) << "there is something to tell";
+    Tend();
+    EXPECT_THAT(told_, ElementsAre(HasSubstr(reason)));
+  }
+  std::vector<std::string> told_;
 };
 
 TEST_P(ZygoteTest, ItsWorkersAreTheJailersOwnAndShowTheirNames) {
@@ -432,32 +484,130 @@ TEST_P(ZygoteTest, OneThatIsKilledIsReplacedAndMissedByNobody) {
   const pid_t killed = spawner_->zygote()->process();
   ASSERT_EQ(::kill(killed, SIGKILL), 0);
   EXPECT_EQ(Try("exit", "7"), 7) << "the next one runs its program by itself";
-  TendUntil(false);
-  EXPECT_THAT(spawner_->zygote()->reason(), HasSubstr("ended"));
+  EXPECT_FALSE(spawner_->zygote()->ready());
+  Tend();
   EXPECT_EQ(StartTime(before.process), before.start) << "its workers go on";
   TendUntil(true);
   EXPECT_NE(spawner_->zygote()->process(), killed);
-  EXPECT_EQ(changes_, 2) << "lost, and there again";
+  EXPECT_THAT(told_, ElementsAre(HasSubstr("it has ended (signal 9)"), "ready"));
   const Spawned after = Start();
   EXPECT_THAT(CommandLine(after.process), HasSubstr("jail_intruder " + LastId()));
 }
 
 TEST_P(ZygoteTest, OneWithThreadsIsRefused) {
-  // What a program does as a zygote, its name says (jail/testing/intruder.cc).
-  const std::string program = folder_ + "/zygote with a thread";
-  fs::copy_file(PONDPILOT_INTRUDER, program);
-  auto spawner = Spawner::Open({.program = program, .spill_folder = folder_ + "/spill"});
-  ASSERT_TRUE(spawner) << spawner.error();
-  spawner->UseZygote();
-  EXPECT_FALSE(spawner->zygote()->ready());
-  EXPECT_THAT(spawner->zygote()->reason(), HasSubstr("2 threads"));
+  UseProgram("zygote with a thread");
+  EXPECT_FALSE(spawner_->zygote()->ready());
+  EXPECT_THAT(spawner_->zygote()->reason(), HasSubstr("2 threads"));
+}
+
+TEST_P(ZygoteTest, OneWhoseThreadIsOnItsWayOutIsNot) {
+  UseProgram("zygote with a thread that ends");
+  EXPECT_TRUE(spawner_->zygote()->ready()) << spawner_->zygote()->reason();
 }
 
 TEST_P(ZygoteTest, OneThatDoesNotAnswerIsGivenUp) {
   ASSERT_EQ(::kill(spawner_->zygote()->process(), SIGSTOP), 0);
   EXPECT_EQ(Try("exit", "7"), 7);
   EXPECT_FALSE(spawner_->zygote()->ready());
-  EXPECT_THAT(spawner_->zygote()->reason(), HasSubstr("did not answer"));
+  Tend();
+  EXPECT_THAT(told_, ElementsAre(HasSubstr("did not answer")));
+}
+
+// Its child waits for a word as well; it must not get the one that is meant for the worker's process.
+TEST_P(ZygoteTest, WhatOneHasForkedWithoutAnAnswerIsInNobodysWay) {
+  LosesItsZygote("zygote that never answers", "did not answer");
+  EXPECT_TRUE(OwnChildrenAreGone()) << "the zygote's child is taken in, and goes";
+}
+
+TEST_P(ZygoteTest, OneWhoseChildrenFailIsGivenUp) {
+  LosesItsZygote("zygote whose children fail", "close_range");
+}
+
+TEST_P(ZygoteTest, OneWhoseChildrenDieIsGivenUp) {
+  LosesItsZygote("zygote whose children die", "did not come to run");
+}
+
+TEST_P(ZygoteTest, OneThatNamesAProcessOfOthersIsGivenUp) {
+  // Signalled, these would be the own group, init, and, cut to a process id, all processes that there are.
+  for (const std::string& pid :
+       {std::string("0"), std::string("1"), std::string("4294967295"), std::to_string(::getpid())}) {
+    told_.clear();
+    LosesItsZygote("zygote that answers " + pid, "no child of the jailer's");
+  }
+}
+
+TEST_P(ZygoteTest, APlanThatIsTooLongForAMessageIsCarriedOutWithoutIt) {
+  WorkerRequest request = Request("exit", "7");
+  for (int i = 0; i < 2'000; ++i) request.files.push_back(folder_ + "/is-not-there/" + std::to_string(i));
+  EXPECT_EQ(Run(request).status, 7);
+  EXPECT_TRUE(spawner_->zygote()->ready()) << spawner_->zygote()->reason();
+}
+
+TEST_P(ZygoteTest, ChildrenThatNobodyKnowsAreTakenInWhateverElseHasEnded) {
+  const Spawned worker = Start();
+  const pid_t zygote = spawner_->zygote()->process();
+  const pid_t stray = ::fork();
+  if (stray == 0) ::_exit(0);
+  // Both stand before it in the kernel's list.
+  ASSERT_EQ(::kill(zygote, SIGKILL), 0);
+  ASSERT_EQ(::kill(worker.process, SIGKILL), 0);
+  for (const pid_t child : {zygote, worker.process, stray}) {
+    siginfo_t info{};
+    ASSERT_EQ(::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOWAIT), 0);
+  }
+  const auto ended = spawner_->Collect();
+  ASSERT_EQ(ended.size(), 1U);
+  EXPECT_EQ(ended[0].worker.process, worker.process);
+  EXPECT_EQ(ended[0].status, 128 + SIGKILL);
+  running_.clear();
+  siginfo_t info{};
+  EXPECT_EQ(::waitid(P_ALL, 0, &info, WEXITED | WNOHANG), -1) << info.si_pid << " is left";
+  Tend();
+  EXPECT_THAT(told_, ElementsAre(HasSubstr("it has ended (signal 9)")));
+}
+
+// What `state` returns in a child of this process in which a system call fails, if its first argument is
+// that.
+std::string WithoutCall(uint32_t call, std::optional<uint32_t> argument,
+                        const std::function<std::string()>& state) {
+  std::array<int, 2> ends{};
+  EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const base::Descriptor hears(ends[0]);
+  base::Descriptor says(ends[1]);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    constexpr uint32_t kArgument = offsetof(seccomp_data, args);
+    const std::vector<sock_filter> filter = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kArgument),
+        BPF_JUMP(BPF_JMP | (argument ? BPF_JEQ : BPF_JGE) | BPF_K, argument.value_or(0), 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    (void)::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    const std::string failed = InstallFilter(filter);
+    const std::string said = failed.empty() ? state() : failed;
+    (void)!::write(says.get(), said.data(), said.size());
+    ::_exit(0);
+  }
+  says.Close();
+  std::string text;
+  std::array<char, 1024> buffer{};
+  for (ssize_t got = 0; (got = ::read(hears.get(), buffer.data(), buffer.size())) > 0;)
+    text.append(buffer.data(), static_cast<size_t>(got));
+  EXPECT_EQ(::waitpid(child, nullptr, 0), child);
+  return text;
+}
+
+TEST_P(ZygoteTest, AReasonIsGivenWhereThereCanBeNone) {
+  const auto state = [&]() -> std::string {
+    auto spawner = Spawner::Open({.program = PONDPILOT_INTRUDER, .spill_folder = folder_ + "/spill"});
+    if (!spawner) return spawner.error();
+    spawner->UseZygote();
+    return spawner->ZygoteState();
+  };
+  EXPECT_THAT(WithoutCall(SYS_prctl, PR_SET_CHILD_SUBREAPER, state), HasSubstr("can't become the parent"));
+  EXPECT_THAT(WithoutCall(SYS_capset, std::nullopt, state), HasSubstr("can't give up: capset"));
 }
 
 INSTANTIATE_TEST_SUITE_P(Forked, ZygoteTest, ::testing::Values(true));

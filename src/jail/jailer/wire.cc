@@ -37,7 +37,21 @@ Message Parse(std::string_view text) {
   return message;
 }
 
+// The error is an errno.
+std::expected<std::string, int> Pack(const Message& message) {
+  std::string text = message.verb;
+  if (text.empty() || !IsLine(text)) return std::unexpected(EINVAL);
+  for (const auto& [name, value] : message.fields) {
+    if (!IsLine(name) || !IsLine(value)) return std::unexpected(EINVAL);
+    text += "\n" + name + "=" + value;
+  }
+  if (text.size() > kMaxMessageBytes) return std::unexpected(EMSGSIZE);
+  return text;
+}
+
 }  // namespace
+
+bool CanBeSent(const Message& message) { return Pack(message).has_value(); }
 
 const std::string* Message::Find(std::string_view name) const {
   const auto field = std::ranges::find(fields, name, &std::pair<std::string, std::string>::first);
@@ -62,13 +76,12 @@ std::optional<uint64_t> Message::Number(std::string_view name) const {
 }
 
 bool Send(int socket, const Message& message, int descriptor) {
-  std::string text = message.verb;
-  if (!IsLine(text)) return false;
-  for (const auto& [name, value] : message.fields) {
-    if (!IsLine(name) || !IsLine(value)) return false;
-    text += "\n" + name + "=" + value;
+  auto packed = Pack(message);
+  if (!packed) {
+    errno = packed.error();
+    return false;
   }
-  if (text.empty() || text.size() > kMaxMessageBytes) return false;
+  std::string& text = *packed;
   iovec data{text.data(), text.size()};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
   msghdr packet{};

@@ -45,7 +45,10 @@ struct Message {
 
 inline constexpr size_t kMaxMessageBytes = 64 << 10;
 
-// False when a field can't be sent (it holds a line's end, or all is too large), or the peer is gone.
+// Is it neither too large nor does it hold an end of a line?
+bool CanBeSent(const Message& message);
+// False, and why in errno: EINVAL for a field that holds the end of a line, EMSGSIZE for too much, else what
+// sendmsg says (EPIPE: the peer is gone).
 bool Send(int socket, const Message& message, int descriptor = -1);
 
 struct Received {

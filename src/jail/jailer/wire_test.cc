@@ -40,10 +40,16 @@ TEST_F(WireTest, AMessageArrivesWithItsFieldsAndItsDescriptor) {
 }
 
 TEST_F(WireTest, WhatCanForgeAFieldIsNotSent) {
-  EXPECT_FALSE(Send(one_.get(), Message{"launch", {}}.Add("file", "/a\nuser=0")));
-  EXPECT_FALSE(Send(one_.get(), Message{"launch", {}}.Add("file", std::string("/a\0b", 4))));
-  EXPECT_FALSE(Send(one_.get(), Message{"", {}}));
-  EXPECT_FALSE(Send(one_.get(), Message{"launch", {}}.Add("file", std::string(kMaxMessageBytes, 'x'))));
+  for (const auto& [message, why] :
+       {std::pair(Message{"launch", {}}.Add("file", "/a\nuser=0"), EINVAL),
+        std::pair(Message{"launch", {}}.Add("file", std::string("/a\0b", 4)), EINVAL),
+        std::pair(Message{"", {}}, EINVAL),
+        std::pair(Message{"launch", {}}.Add("file", std::string(kMaxMessageBytes, 'x')), EMSGSIZE)}) {
+    EXPECT_FALSE(CanBeSent(message));
+    errno = ENOTTY;
+    EXPECT_FALSE(Send(one_.get(), message));
+    EXPECT_EQ(errno, why) << "not what an earlier call has left";
+  }
 }
 
 TEST_F(WireTest, AnythingIsAMessageAndNothingBreaks) {

@@ -10,8 +10,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdint>
+#include <limits>
 #include <system_error>
 
+#include "jail/jailer/children.h"
 #include "jail/jailer/wire.h"
 #include "jail/zygote.h"
 
@@ -23,6 +26,9 @@ using std::chrono::seconds;
 // Opening DuckDB and its scanners takes a tenth of a second, and some seconds from a cold disk.
 constexpr seconds kStartPatience(10);
 constexpr seconds kForkPatience(2);
+// The kernel closes a process's sockets before it tells how the process has ended.
+constexpr std::chrono::milliseconds kEndPatience(500);
+constexpr char kEnded[] = "it has ended";
 constexpr seconds kShortestPause(1);
 constexpr seconds kLongestPause(60);
 // One that has lived so long has not failed at its start.
@@ -38,6 +44,14 @@ bool AwaitMessage(int channel, Zygote::Clock::time_point end) {
     const int got = ::poll(&wait, 1, static_cast<int>(std::max<int64_t>(left.count(), 0)));
     if (got >= 0 || errno != EINTR) return got == 1;
   }
+}
+
+// Is it a child of this process beside the zygote? Whatever it is will be moved and signalled as a worker.
+bool IsOther(uint64_t child, pid_t zygote) {
+  if (child < 2 || child > std::numeric_limits<pid_t>::max() || static_cast<pid_t>(child) == zygote)
+    return false;
+  siginfo_t info{};
+  return ::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
 // In the child that becomes the zygote.
@@ -68,8 +82,7 @@ bool AwaitMessage(int channel, Zygote::Clock::time_point end) {
 Zygote::~Zygote() {
   if (process_ < 0) return;
   // It would end by itself without its channel; one that hangs would not.
-  (void)::kill(process_, SIGKILL);
-  (void)::waitpid(process_, nullptr, 0);
+  (void)KillChild(process_);
 }
 
 void Zygote::Spawn() {
@@ -117,22 +130,22 @@ void Zygote::Hear() {
     Lose(reason != nullptr ? *reason : "it gave no reason");
     return;
   }
-  Lose(received || !received.error().empty() ? "it said what nobody understands" : "it has ended");
+  if (received || !received.error().empty()) {
+    Lose("it said what nobody understands");
+  } else {
+    Lose(kEnded, true);
+  }
 }
 
-void Zygote::Lose(const std::string& why) {
+void Zygote::Lose(const std::string& why, bool ends) {
   channel_.Close();
   reason_ = why;
   if (process_ > 0) {
-    int status = 0;
     // How it has ended by itself, if it has.
-    const bool ended = ::waitpid(process_, &status, WNOHANG) == process_;
-    if (ended && WIFEXITED(status)) reason_ += " (exit code " + std::to_string(WEXITSTATUS(status)) + ")";
-    if (ended && WIFSIGNALED(status)) reason_ += " (signal " + std::to_string(WTERMSIG(status)) + ")";
-    if (!ended) {
-      (void)::kill(process_, SIGKILL);
-      (void)::waitpid(process_, nullptr, 0);
-    }
+    const int status = AwaitStatus(process_, ends ? kEndPatience : seconds(0));
+    if (status >= 128) reason_ += " (signal " + std::to_string(status - 128) + ")";
+    if (status >= 0 && status < 128) reason_ += " (exit code " + std::to_string(status) + ")";
+    if (status < 0) (void)KillChild(process_);
     process_ = -1;
   }
   const bool lived_long = state_ == State::kReady && Clock::now() - started_ > kLivedLong;
@@ -144,7 +157,7 @@ void Zygote::Lose(const std::string& why) {
 std::expected<pid_t, std::string> Zygote::Fork(uint64_t namespaces, int line) {
   if (!ready()) return std::unexpected("the zygote is not ready");
   if (!Send(channel_.get(), Message{"fork", {}}.Add("namespaces", namespaces), line)) {
-    Lose("it has ended");
+    Lose(kEnded, true);
     return std::unexpected(reason_);
   }
   if (!AwaitMessage(channel_.get(), Clock::now() + kForkPatience)) {
@@ -152,21 +165,38 @@ std::expected<pid_t, std::string> Zygote::Fork(uint64_t namespaces, int line) {
     return std::unexpected(reason_);
   }
   const auto received = Receive(channel_.get());
-  const auto child = received ? received->message.Number("pid") : std::nullopt;
-  if (child && received->message.verb == "forked") return static_cast<pid_t>(*child);
+  if (received && received->message.verb == "forked") {
+    const auto child = received->message.Number("pid");
+    if (child && IsOther(*child, process_)) return static_cast<pid_t>(*child);
+    Lose("it has answered with what is no child of the jailer's");
+    return std::unexpected(reason_);
+  }
   const std::string* message = received ? received->message.Find("message") : nullptr;
   if (message != nullptr) return std::unexpected(*message);
-  Lose("it has ended");
+  Lose(kEnded, true);
   return std::unexpected(reason_);
 }
 
+void Zygote::GiveUp(const std::string& why) {
+  if (state_ != State::kDown) Lose(why);
+}
+
+void Zygote::HasEnded() {
+  // It may have said why.
+  while (process_ > 0 && AwaitMessage(channel_.get(), Clock::now())) Hear();
+  if (process_ > 0) Lose(kEnded, true);
+}
+
 std::optional<Zygote::Clock::time_point> Zygote::due() const {
+  if (ready() != told_ready_) return started_;  // long over: there is something to tell
   if (state_ == State::kReady) return std::nullopt;
   return state_ == State::kStarting ? started_ + kStartPatience : next_;
 }
 
 bool Zygote::Tend() {
-  if (state_ == State::kDown) {
+  if (ready() != told_ready_) {
+    // It has been lost between two calls. The reason is told before there is a next one, which has none.
+  } else if (state_ == State::kDown) {
     if (Clock::now() >= next_) Spawn();
   } else if (AwaitMessage(channel_.get(), Clock::now())) {
     Hear();

@@ -35,13 +35,19 @@ class Zygote {
   bool ready() const { return state_ == State::kReady; }
   // -1: there is none.
   pid_t process() const { return process_; }
-  // Why it is not ready: a part of a sentence. Empty when it is, or is about to be.
+  // Why it is not ready: a part of a sentence. Empty when it is, or is being started. Not empty after Tend()
+  // has returned true, unless it is ready.
   const std::string& reason() const { return reason_; }
 
   // Forks a process in new `namespaces` (flags for unshare). It reads its plan from `line`, which stays the
   // caller's, and ends when the other end is closed. The error says why there is none; ready() whether it is
   // worth while to ask again.
   std::expected<pid_t, std::string> Fork(uint64_t namespaces, int line);
+
+  // Ends it, for what a child of it has done, and starts it again later.
+  void GiveUp(const std::string& why);
+  // To be called when process() is known to have ended.
+  void HasEnded();
 
   // Readable when there is something to tend; -1: nothing.
   int watched() const { return channel_.get(); }
@@ -56,7 +62,8 @@ class Zygote {
 
   void Spawn();
   void Hear();
-  void Lose(const std::string& why);
+  // `ends`: it is about to end by itself, and how belongs to the reason.
+  void Lose(const std::string& why, bool ends = false);
 
   const std::string program_;
   State state_ = State::kDown;

@@ -5,6 +5,8 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
@@ -25,6 +27,8 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
@@ -36,6 +40,7 @@
 #include <thread>
 #include <vector>
 
+#include "jail/jailer/wire.h"
 #include "jail/seccomp.h"
 #include "jail/zygote.h"
 
@@ -298,19 +303,67 @@ const std::map<std::string, std::function<int()>>& Attempts() {
   return attempts;
 }
 
+// As a zygote it is what its name says after "zygote ".
+void NeverAnswer() {
+  using namespace pondpilot::jail;
+  (void)Send(kZygoteChannel, Message{"ready", {}});
+  while (const auto request = Receive(kZygoteChannel)) {
+    // The child takes whatever comes first over the line, as one of a good zygote does.
+    if (::fork() == 0) {
+      (void)Receive(request->descriptor.get());
+      ::_exit(0);
+    }
+  }
+}
+
+void AnswerWith(const std::string& pid) {
+  using namespace pondpilot::jail;
+  (void)Send(kZygoteChannel, Message{"ready", {}});
+  while (Receive(kZygoteChannel)) (void)Send(kZygoteChannel, Message{"forked", {}}.Add("pid", pid));
+}
+
+// From now on, for this process and its children, a system call ends so.
+bool Spoil(uint32_t call, uint32_t outcome) {
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         pondpilot::jail::InstallFilter({BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                                         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
+                                         BPF_STMT(BPF_RET | BPF_K, outcome),
+                                         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)})
+             .empty();
+}
+
+// False: it has been none, or is none any more.
+bool BeZygote(const std::string& program, char** arguments) {
+  if (!pondpilot::jail::BeginZygote()) return false;
+  const auto is = [&](const char* name) { return program.ends_with(std::string("zygote ") + name); };
+  constexpr char kAnswers[] = "zygote that answers ";
+  if (is("that never answers")) {
+    NeverAnswer();
+    return false;
+  }
+  if (const size_t at = program.find(kAnswers); at != std::string::npos) {
+    AnswerWith(program.substr(at + std::strlen(kAnswers)));
+    return false;
+  }
+  // Its children need that call to enter their jail; it does not.
+  if (is("whose children fail") && !Spoil(SYS_close_range, SECCOMP_RET_ERRNO | EPERM)) return false;
+  if (is("whose children die") && !Spoil(SYS_close_range, SECCOMP_RET_KILL_PROCESS)) return false;
+  std::jthread another;
+  if (is("with a thread")) {
+    another = std::jthread([](const std::stop_token& stop) {
+      while (!stop.stop_requested()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    });
+  }
+  if (is("with a thread that ends"))
+    std::thread([] { std::this_thread::sleep_for(std::chrono::milliseconds(20)); }).detach();
+  return pondpilot::jail::ForkWorkers(arguments);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   const std::string program = argv[0];
-  if (argc > 1 && argv[1] == pondpilot::jail::kZygoteArgument) {
-    pondpilot::jail::BeginZygote();
-    std::jthread another;
-    if (program.ends_with("zygote with a thread"))
-      another = std::jthread([](const std::stop_token& stop) {
-        while (!stop.stop_requested()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
-      });
-    if (!pondpilot::jail::ForkWorkers(argv)) return 0;
-  }
+  if (argc > 1 && argv[1] == pondpilot::jail::kZygoteArgument && !BeZygote(program, argv)) return 0;
   const char* name = std::getenv("ATTEMPT");
   const char* on = std::getenv("ARGUMENT");
   if (on != nullptr) argument = on;

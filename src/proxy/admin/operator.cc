@@ -7,6 +7,7 @@
 #include <optional>
 #include <string_view>
 
+#include "proxy/access/gate.h"
 #include "proxy/http/problem.h"
 #include "telemetry/log.h"
 
@@ -22,8 +23,8 @@ constexpr uint64_t kMaxGraceSeconds = 3600;
 constexpr uint64_t kDefaultGraceSeconds = 30;
 
 // Who asks; the problem when it is no operator.
-base::Result<auth::Principal> Authorize(const auth::TokenVerifier& verifier, const http::Request& request) {
-  auto principal = verifier.VerifyAuthorization(request.Header("Authorization"));
+base::Result<auth::Principal> Authorize(const access::Gate& gate, const http::Request& request) {
+  auto principal = gate.Identify(request);
   if (principal && !principal->admin) {
     return base::Fail(base::ErrorCode::kPermissionDenied,
                       "This is for operators: it wants a token with the claim \"pondpilot_admin\": true.");
@@ -88,11 +89,11 @@ base::Result<std::chrono::seconds> GraceIn(const std::string& body) {
 
 class Operator {
  public:
-  Operator(OperatorSource& source, const auth::TokenVerifier& verifier, const telemetry::Registry& metrics)
-      : source_(source), verifier_(verifier), metrics_(metrics) {}
+  Operator(OperatorSource& source, const access::Gate& gate, const telemetry::Registry& metrics)
+      : source_(source), gate_(gate), metrics_(metrics) {}
 
   awaitable<http::Response> List(const http::Request& request) const {
-    const auto principal = Authorize(verifier_, request);
+    const auto principal = Authorize(gate_, request);
     if (!principal) co_return Refuse(principal.error(), request);
     ordered_json rows = ordered_json::array();
     for (const WorkerRow& row : source_.Workers()) rows.push_back(ToJson(row));
@@ -102,7 +103,7 @@ class Operator {
   }
 
   awaitable<http::Response> Stop(const http::Request& request) const {
-    const auto principal = Authorize(verifier_, request);
+    const auto principal = Authorize(gate_, request);
     if (!principal) co_return Refuse(principal.error(), request);
     const auto worker_id = Parameter(request.query, "worker_id");
     if (!worker_id || worker_id->empty()) {
@@ -125,7 +126,7 @@ class Operator {
   }
 
   awaitable<http::Response> Drain(const http::Request& request) const {
-    const auto principal = Authorize(verifier_, request);
+    const auto principal = Authorize(gate_, request);
     if (!principal) co_return Refuse(principal.error(), request);
     const auto grace = GraceIn(request.body);
     if (!grace) co_return Refuse(grace.error(), request);
@@ -139,7 +140,7 @@ class Operator {
   }
 
   awaitable<http::Response> Metrics(const http::Request& request) const {
-    const auto principal = Authorize(verifier_, request);
+    const auto principal = Authorize(gate_, request);
     if (!principal) co_return Refuse(principal.error(), request);
     http::Response response;
     response.content_type = "text/plain; version=0.0.4; charset=utf-8";
@@ -149,15 +150,15 @@ class Operator {
 
  private:
   OperatorSource& source_;
-  const auth::TokenVerifier& verifier_;
+  const access::Gate& gate_;
   const telemetry::Registry& metrics_;
 };
 
 }  // namespace
 
-std::vector<http::Route> OperatorRoutes(OperatorSource& source, const auth::TokenVerifier& verifier,
+std::vector<http::Route> OperatorRoutes(OperatorSource& source, const access::Gate& gate,
                                         const telemetry::Registry& metrics) {
-  const auto routes = std::make_shared<const Operator>(source, verifier, metrics);
+  const auto routes = std::make_shared<const Operator>(source, gate, metrics);
   return {{"GET", "/admin/workers", [routes](const http::Request& r) { return routes->List(r); }},
           {"DELETE", "/admin/workers", [routes](const http::Request& r) { return routes->Stop(r); }},
           {"POST", "/admin/drain", [routes](const http::Request& r) { return routes->Drain(r); }},

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "proxy/auth/token_verifier.h"
+#include "proxy/access/gate.h"
 #include "proxy/http/router.h"
 #include "telemetry/metrics.h"
 
@@ -43,7 +43,7 @@ class OperatorSource {
 
 // GET and DELETE /admin/workers, POST /admin/drain, GET /metrics. They want a token with the claim
 // "pondpilot_admin": true. Everything must outlive the router.
-std::vector<http::Route> OperatorRoutes(OperatorSource& source, const auth::TokenVerifier& verifier,
+std::vector<http::Route> OperatorRoutes(OperatorSource& source, const access::Gate& gate,
                                         const telemetry::Registry& metrics);
 
 }  // namespace pondpilot::proxy::admin

@@ -60,7 +60,9 @@ class OperatorTest : public ::testing::Test {
   FakeSource source_;
   telemetry::Registry metrics_;
   const auth::TokenVerifier verifier_{base::Secret(kSecret), base::Clock::System()};
-  const http::Router router_{OperatorRoutes(source_, verifier_, metrics_), http::Cors({})};
+  limits::RateLimiter strangers_{{}, "requests", base::Clock::System()};
+  const access::Gate gate_{verifier_, strangers_, [](const auth::Principal&) { return limits::Answer{}; }};
+  const http::Router router_{OperatorRoutes(source_, gate_, metrics_), http::Cors({})};
 };
 
 TEST_F(OperatorTest, NobodyWithoutTheClaimGetsAnything) {

@@ -8,6 +8,7 @@
 namespace pondpilot::proxy::ai {
 
 void LogCall(const CallRecord& call, std::string_view result, const Usage& usage, const base::Clock& clock) {
+  if (call.observer != nullptr) call.observer->Ended(call.provider, result, usage);
   const auto ms =
       std::chrono::duration_cast<std::chrono::milliseconds>(clock.Now() - call.started_at).count();
   telemetry::Log(telemetry::Level::kInfo, "AI call",

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "base/clock.h"
 #include "proxy/ai/call_slots.h"
@@ -11,6 +12,14 @@
 
 namespace pondpilot::proxy::ai {
 
+// Is told of each call to a provider that has ended. On the thread of the routes.
+class CallObserver {
+ public:
+  virtual ~CallObserver() = default;
+  // `result` as in the log: "ok", "client_gone" or a problem's code.
+  virtual void Ended(std::string_view provider, std::string_view result, const Usage& usage) = 0;
+};
+
 // What the log says about one call.
 struct CallRecord {
   std::string user_id;
@@ -18,6 +27,7 @@ struct CallRecord {
   std::string model;
   std::string request_id;
   base::Clock::Steady started_at;
+  CallObserver* observer = nullptr;
 };
 
 // One line for a call that has ended; `result` is "ok" or a problem's code.

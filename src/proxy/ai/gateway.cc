@@ -9,6 +9,7 @@
 #include "proxy/ai/chat_stream.h"
 #include "proxy/ai/problems.h"
 #include "proxy/ai/provider.h"
+#include "proxy/http/json_body.h"
 #include "telemetry/log.h"
 
 namespace pondpilot::proxy::ai {
@@ -39,11 +40,10 @@ class Gateway {
         claude_(MakeAnthropic(services_.settings.claude_base_url, services_.settings.claude_api_key)),
         openai_(MakeOpenAi(services_.settings.openai_base_url, services_.settings.openai_api_key)) {}
 
-  awaitable<http::Response> Chat(const http::Request& request);
-  awaitable<http::Response> Embed(const http::Request& request);
+  awaitable<http::Response> Chat(const http::Request& request, const auth::Principal& principal);
+  awaitable<http::Response> Embed(const http::Request& request, const auth::Principal& principal);
 
  private:
-  base::Result<auth::Principal> Authorize(const http::Request& request) const;
   Outcome<CallSlots::Slot> TakeSlot(const std::string& user);
   // The provider's answer when its status is 200, else a problem.
   awaitable<Outcome<std::unique_ptr<UpstreamReply>>> Call(const CallRecord& call, UpstreamRequest request);
@@ -60,17 +60,6 @@ class Gateway {
   CallSlots slots_;
 };
 
-base::Result<auth::Principal> Gateway::Authorize(const http::Request& request) const {
-  if (request.headers.count(boost::beast::http::field::authorization) > 1) {
-    return base::Fail(base::ErrorCode::kUnauthenticated,
-                      "The authorization header was sent twice; send one.");
-  }
-  auto principal = services_.verifier->VerifyAuthorization(request.Header("Authorization"));
-  if (!principal) return principal;
-  if (const auto admitted = services_.admit(*principal); !admitted) return std::unexpected(admitted.error());
-  return principal;
-}
-
 Outcome<CallSlots::Slot> Gateway::TakeSlot(const std::string& user) {
   const bool full = slots_.full();
   auto slot = slots_.Take(user);
@@ -80,7 +69,8 @@ Outcome<CallSlots::Slot> Gateway::TakeSlot(const std::string& user) {
 
 CallRecord Gateway::Record(const http::Request& request, const auth::Principal& principal, bool claude,
                            const std::string& model) const {
-  return {principal.user_id, claude ? "claude" : "openai", model, request.request_id, services_.clock->Now()};
+  return {principal.user_id,  claude ? "claude" : "openai", model,
+          request.request_id, services_.clock->Now(),       services_.observer};
 }
 
 http::Response Gateway::Fail(const CallRecord& call, const http::Problem& problem) const {
@@ -123,22 +113,22 @@ awaitable<Outcome<std::string>> Gateway::Body(const CallRecord& call, UpstreamRe
   co_return std::unexpected(TransportProblem(body.error()));
 }
 
-awaitable<http::Response> Gateway::Chat(const http::Request& request) {
-  const auto principal = Authorize(request);
-  if (!principal) co_return http::ToResponse(http::ToProblem(principal.error()), request.request_id);
+awaitable<http::Response> Gateway::Chat(const http::Request& request, const auth::Principal& principal) {
+  if (const auto refused = http::RefuseOtherThanJson(request))
+    co_return http::ToResponse(*refused, request.request_id);
   auto chat = ParseChatRequest(request.body, services_.settings.default_model);
   if (!chat) co_return http::ToResponse(http::ToProblem(chat.error()), request.request_id);
-  if (principal->demo) chat->max_tokens = std::min(chat->max_tokens.value_or(kDemoMaxTokens), kDemoMaxTokens);
+  if (principal.demo) chat->max_tokens = std::min(chat->max_tokens.value_or(kDemoMaxTokens), kDemoMaxTokens);
 
   const bool claude = chat->model.starts_with("claude");
-  const CallRecord call = Record(request, *principal, claude, chat->model);
+  const CallRecord call = Record(request, principal, claude, chat->model);
   if (claude && services_.settings.claude_api_key.empty()) {
     co_return Fail(call, NotConfigured("Claude models", "CLAUDE_API_KEY", "ai.claude_api_key"));
   }
   if (!claude && services_.settings.openai_api_key.empty()) {
     co_return Fail(call, NotConfigured("models other than Claude", "OPENAI_API_KEY", "ai.openai_api_key"));
   }
-  auto slot = TakeSlot(principal->user_id);
+  auto slot = TakeSlot(principal.user_id);
   if (!slot) co_return Fail(call, slot.error());
   const ChatProvider& provider = claude ? *claude_ : *openai_;
   auto reply = co_await Call(call, provider.Encode(*chat));
@@ -166,17 +156,17 @@ awaitable<http::Response> Gateway::Chat(const http::Request& request) {
   co_return Json(out);
 }
 
-awaitable<http::Response> Gateway::Embed(const http::Request& request) {
-  const auto principal = Authorize(request);
-  if (!principal) co_return http::ToResponse(http::ToProblem(principal.error()), request.request_id);
+awaitable<http::Response> Gateway::Embed(const http::Request& request, const auth::Principal& principal) {
+  if (const auto refused = http::RefuseOtherThanJson(request))
+    co_return http::ToResponse(*refused, request.request_id);
   const auto embed = ParseEmbedRequest(request.body);
   if (!embed) co_return http::ToResponse(http::ToProblem(embed.error()), request.request_id);
-  const CallRecord call = Record(request, *principal, false, embed->model);
+  const CallRecord call = Record(request, principal, false, embed->model);
   const auto& settings = services_.settings;
   if (settings.openai_api_key.empty()) {
     co_return Fail(call, NotConfigured("embeddings", "OPENAI_API_KEY", "ai.openai_api_key"));
   }
-  const auto slot = TakeSlot(principal->user_id);
+  const auto slot = TakeSlot(principal.user_id);
   if (!slot) co_return Fail(call, slot.error());
   auto reply = co_await Call(call, EncodeEmbed(settings.openai_base_url, settings.openai_api_key, *embed));
   if (!reply) co_return Fail(call, reply.error());
@@ -195,9 +185,13 @@ awaitable<http::Response> Gateway::Embed(const http::Request& request) {
 }  // namespace
 
 std::vector<http::Route> AiRoutes(GatewayServices services) {
+  const access::Gate& gate = *services.gate;
   const auto gateway = std::make_shared<Gateway>(std::move(services));
-  return {{"POST", "/ai/chat", [gateway](const http::Request& request) { return gateway->Chat(request); }},
-          {"POST", "/ai/embed", [gateway](const http::Request& request) { return gateway->Embed(request); }}};
+  return {gate.Route("POST", "/ai/chat",
+                     [gateway](const auto& request, const auto& who) { return gateway->Chat(request, who); }),
+          gate.Route("POST", "/ai/embed", [gateway](const auto& request, const auto& who) {
+            return gateway->Embed(request, who);
+          })};
 }
 
 }  // namespace pondpilot::proxy::ai

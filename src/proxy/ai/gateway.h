@@ -1,12 +1,12 @@
 #pragma once
 
-#include <functional>
 #include <vector>
 
 #include "base/clock.h"
 #include "config/config.h"
+#include "proxy/access/gate.h"
+#include "proxy/ai/chat_stream.h"
 #include "proxy/ai/upstream.h"
-#include "proxy/auth/token_verifier.h"
 #include "proxy/http/router.h"
 
 namespace pondpilot::proxy::ai {
@@ -15,11 +15,10 @@ namespace pondpilot::proxy::ai {
 inline constexpr int64_t kDemoMaxTokens = 1024;
 
 struct GatewayServices {
-  const auth::TokenVerifier* verifier = nullptr;  // must outlive the routes
-  // Takes one request from the caller's budget, or says why not.
-  std::function<base::Result<void>(const auth::Principal&)> admit;
+  const access::Gate* gate = nullptr;
   const base::Clock* clock = nullptr;  // must outlive the routes
   config::Config::Ai settings;
+  CallObserver* observer = nullptr;  // must outlive the routes
   UpstreamWaits waits;
 };
 

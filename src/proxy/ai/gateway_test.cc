@@ -71,8 +71,7 @@ class GatewayTest : public ::testing::Test {
   }
   void StartServer() {
     GatewayServices services;
-    services.verifier = &verifier_;
-    services.admit = [this](const auth::Principal&) { return admitted_; };
+    services.gate = &gate_;
     services.clock = &base::Clock::System();
     services.settings = settings_;
     services.waits = waits_;
@@ -120,6 +119,9 @@ class GatewayTest : public ::testing::Test {
   auth::TokenVerifier verifier_{kKey, base::Clock::System()};
   auth::TokenIssuer issuer_{kKey, base::Clock::System()};
   base::Result<void> admitted_;
+  limits::RateLimiter strangers_{{}, "requests", base::Clock::System()};
+  access::Gate gate_{verifier_, strangers_,
+                     [this](const auth::Principal&) { return limits::Answer{admitted_, {}}; }};
   config::Config::Ai settings_ = [] {
     config::Config::Ai settings;
     settings.claude_api_key = base::Secret("claude-key-secret");
@@ -136,6 +138,15 @@ class GatewayTest : public ::testing::Test {
 
 const char* const kStreamHead =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+TEST_F(GatewayTest, OnlyJsonIsTaken) {
+  StartServer();
+  std::string message = Message("/ai/chat", "{}", Alice());
+  message.replace(message.find("application/json"), 16, "application/xml ");
+  const std::string answer = Exchange(message);
+  EXPECT_EQ(StatusOf(answer), 415u);
+  EXPECT_EQ(BodyOf(answer)["code"], "unsupported_media_type");
+}
 
 TEST_F(GatewayTest, StreamsClaudeAsItsOwnEvents) {
   FakeProvider::Request seen;

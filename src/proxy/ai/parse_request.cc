@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "proxy/ai/chat.h"
+#include "proxy/http/json_body.h"
 
 namespace pondpilot::proxy::ai {
 namespace {
@@ -11,24 +12,6 @@ using nlohmann::json;
 
 std::unexpected<base::Error> Invalid(std::string message) {
   return base::Fail(base::ErrorCode::kInvalidArgument, std::move(message));
-}
-
-// The body as an object whose fields are all in `known`.
-base::Result<json> ParseObject(std::string_view body, const std::vector<std::string>& known) {
-  if (base::Trim(body).empty()) return Invalid("The body is empty; send a JSON object.");
-  json object = json::parse(body, nullptr, false);
-  if (object.is_discarded()) return Invalid("The body is not JSON.");
-  if (!object.is_object()) return Invalid("The body must be a JSON object.");
-  for (const auto& [name, value] : object.items()) {
-    if (std::ranges::find(known, name) != known.end()) continue;
-    const std::string quoted = name.size() <= 64 ? " \"" + name + "\"" : "";
-    const auto nearest = name.size() <= 64 ? base::Nearest(name, known) : std::nullopt;
-    std::string all;
-    for (const std::string& field : known) all += (all.empty() ? "" : ", ") + field;
-    return Invalid("The body has an unknown field" + quoted + "." +
-                   (nearest ? " Was \"" + *nearest + "\" meant?" : "") + " The fields are: " + all + ".");
-  }
-  return object;
 }
 
 // A name for the provider and the log: one word of printable ASCII.
@@ -101,7 +84,7 @@ base::Result<void> ParseMessages(const json& object, ChatRequest& request) {
 
 base::Result<ChatRequest> ParseChatRequest(std::string_view body, const std::string& default_model) {
   const auto object =
-      ParseObject(body, {"messages", "model", "stream", "max_tokens", "temperature", "system"});
+      http::ParseJsonObject(body, {"messages", "model", "stream", "max_tokens", "temperature", "system"});
   if (!object) return std::unexpected(object.error());
   ChatRequest request;
   auto model = ParseModel(*object, default_model);
@@ -141,7 +124,7 @@ base::Result<ChatRequest> ParseChatRequest(std::string_view body, const std::str
 }
 
 base::Result<EmbedRequest> ParseEmbedRequest(std::string_view body) {
-  const auto object = ParseObject(body, {"input", "model"});
+  const auto object = http::ParseJsonObject(body, {"input", "model"});
   if (!object) return std::unexpected(object.error());
   EmbedRequest request;
   auto model = ParseModel(*object, "");

@@ -37,7 +37,7 @@ void ControlQueue::Run() {
     }
     if (!queue_.Next(&tag, &ok)) break;
     const std::unique_ptr<Completion> done(static_cast<Completion*>(tag));
-    (*done)();
+    (*done)(ok);
     const std::lock_guard lock(mutex_);
     --under_way_;
   }

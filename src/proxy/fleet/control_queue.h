@@ -9,13 +9,14 @@
 
 namespace pondpilot::proxy::fleet {
 
-// The completion queue of the control calls, and its thread. The thread polls only while a call is on its
-// way: gRPC shares its poller among all threads that wait in it, and one that waits here for nothing would
-// take the relay's events and hand each of them over to the relay's own threads.
+// A completion queue of calls to workers that are not relayed, and its thread. The thread polls only while a
+// call is on its way: gRPC shares its poller among all threads that wait in it, and one that waits here for
+// nothing would take the relay's events and hand each of them over to the relay's own threads.
 class ControlQueue {
  public:
-  // Called on the queue's thread when the call has ended. The tag of the operation; frees itself there.
-  using Completion = std::function<void()>;
+  // Called on the queue's thread when the operation has ended, with gRPC's `ok`. The tag of the operation;
+  // frees itself there.
+  using Completion = std::function<void(bool)>;
 
   ControlQueue();
   // Waits for the calls under way; each has a deadline. Not on the queue's own thread.

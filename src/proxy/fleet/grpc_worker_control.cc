@@ -8,11 +8,6 @@
 #include <grpcpp/security/credentials.h>
 
 #include <algorithm>
-#include <boost/asio/associated_cancellation_slot.hpp>
-#include <boost/asio/associated_executor.hpp>
-#include <boost/asio/async_result.hpp>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -22,6 +17,7 @@
 
 #include "contract/control.grpc.pb.h"
 #include "contract/names.h"
+#include "proxy/fleet/await_operation.h"
 #include "proxy/fleet/control_queue.h"
 #include "proxy/fleet/listening.h"
 
@@ -104,35 +100,12 @@ template <typename Request, typename Response>
 asio::awaitable<grpc::Status> Perform(Stub& stub, ControlQueue& queue,
                                       std::shared_ptr<Call<Request, Response>> call,
                                       Method<Request, Response> method) {
-  auto initiate = [&stub, &queue, call, method](auto handler) {
-    using Handler = decltype(handler);
-    auto executor = asio::get_associated_executor(handler);
-    if (auto slot = asio::get_associated_cancellation_slot(handler); slot.is_connected()) {
-      // The call outlives the slot's handler: it is cleared before the completion runs.
-      slot.assign([call](asio::cancellation_type) { call->context.TryCancel(); });
-    }
-    // The queue asks for copyable functions; the work guard keeps the executor's context running meanwhile.
-    struct Pending {
-      Handler handler;
-      asio::executor_work_guard<decltype(executor)> work;
-    };
-    auto pending = std::make_shared<Pending>(Pending{std::move(handler), asio::make_work_guard(executor)});
-    void* tag = queue.Begin([pending, call]() mutable {
-      auto on = pending->work.get_executor();
-      // The call goes along: its context holds the channel, and the last channel must not end on the queue's
-      // thread, which would wait for itself there.
-      asio::post(on, [pending = std::move(pending), call = std::move(call)]() mutable {
-        auto done = std::move(pending->handler);
-        pending.reset();
-        asio::get_associated_cancellation_slot(done).clear();
-        std::move(done)(std::move(call->status));
-      });
-    });
+  const std::shared_ptr<grpc::ClientContext> context(call, &call->context);
+  co_await AwaitOperation(queue, context, [&stub, &queue, &call, method](void* tag) {
     call->reader = (stub.*method)(&call->context, call->request, queue.queue());
     call->reader->Finish(&call->response, &call->status, tag);
-  };
-  co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(grpc::Status)>(
-      std::move(initiate), asio::use_awaitable);
+  });
+  co_return std::move(call->status);
 }
 
 std::vector<AttachmentState> States(

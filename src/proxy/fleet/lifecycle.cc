@@ -29,6 +29,8 @@ constexpr milliseconds kDeadGrace = seconds(1);
 // How long the news of an exit may take to arrive after the connection has broken.
 constexpr milliseconds kExitNews = milliseconds(500);
 constexpr int kRemoveTries = 3;
+// An idle worker's heartbeat comes after as many times the usual pause; once one fails, at the usual pace.
+constexpr int kIdleBeats = 2;
 // Watching and removing are tried again after this when the launcher's backend does not answer.
 constexpr milliseconds kBackendRetry = seconds(1);
 // What Shutdown waits for beyond the grace itself: the launcher's calls.
@@ -95,7 +97,10 @@ asio::awaitable<void> Fleet::State::Attend(std::shared_ptr<Member> member) {
       const std::scoped_lock lock(mutex);
       if (!IsCurrent(member, Phase::kReady)) co_return;
       const auto now = clock.Now();
-      const ReapDecision decision = Decide(Snapshot(*member), now);
+      const WorkerSnapshot snapshot = Snapshot(*member);
+      // Most workers are idle most of the time, and each question wakes one.
+      if (IsIdle(snapshot) && member->failed_beats == 0) wait *= kIdleBeats;
+      const ReapDecision decision = Decide(snapshot, now);
       reap = decision.stop;
       if (decision.look_again)
         wait = std::min(wait, std::chrono::ceil<milliseconds>(*decision.look_again - now));

@@ -27,4 +27,17 @@ std::string ConnectionName(const std::string& peer) {
   return slot.name;
 }
 
+std::string AddressOfPeer(std::string_view peer) {
+  constexpr std::string_view kIpv4 = "ipv4:";
+  constexpr std::string_view kIpv6 = "ipv6:%5B";
+  if (peer.starts_with(kIpv4)) {
+    return std::string(peer.substr(kIpv4.size(), peer.rfind(':') - kIpv4.size()));
+  }
+  const size_t end = peer.find("%5D");
+  if (peer.starts_with(kIpv6) && end != std::string_view::npos) {
+    return std::string(peer.substr(kIpv6.size(), end - kIpv6.size()));
+  }
+  return std::string(peer);
+}
+
 }  // namespace pondpilot::proxy::grpc

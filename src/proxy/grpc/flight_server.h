@@ -1,5 +1,7 @@
 #pragma once
 
+#include <grpcpp/support/status.h>
+
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -16,11 +18,26 @@
 
 namespace pondpilot::proxy::grpc {
 
+// Is told of each call that has ended. On relay threads.
+class RelayObserver {
+ public:
+  virtual ~RelayObserver() = default;
+  // `method` is one of Methods(), or empty; `bytes` of messages that went to the client.
+  virtual void Ended(std::string_view method, ::grpc::StatusCode code, std::chrono::nanoseconds took,
+                     uint64_t bytes) = 0;
+};
+
 // What the relay needs from the rest of the proxy. All must outlive the server.
 struct RelayServices {
   const auth::TokenVerifier* verifier = nullptr;
   // Takes one request from the caller's budget. Called on relay threads.
   std::function<base::Result<void>(const auth::Principal&)> admit;
+  // Takes one call without a valid token from the budget of the address that it came from (gRPC's text for a
+  // peer). Called on relay threads.
+  std::function<base::Result<void>(std::string_view peer)> admit_stranger = [](std::string_view) {
+    return base::Result<void>();
+  };
+  RelayObserver* observer = nullptr;  // nobody wants to know when it is null
   std::shared_ptr<fleet::Fleet> fleet;
   const base::Clock* clock = nullptr;
   // Signs session cookies; the same through restarts.

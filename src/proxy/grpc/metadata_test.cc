@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "proxy/grpc/connection_name.h"
+
 namespace pondpilot::proxy::grpc {
 namespace {
 
@@ -17,6 +19,13 @@ TEST(MetadataTest, CredentialsAndInternalNamesStayBehind) {
   EXPECT_TRUE(PassesToClient("x-arrow-status"));
   EXPECT_TRUE(PassesToClient("set-cookie"));
   EXPECT_FALSE(PassesToClient("grpc-status-details-bin"));
+}
+
+TEST(MetadataTest, AddressesOfPeers) {
+  EXPECT_EQ(AddressOfPeer("ipv4:192.0.2.1:4711"), "192.0.2.1");
+  EXPECT_EQ(AddressOfPeer("ipv6:%5B2001:db8::1%5D:4711"), "2001:db8::1");
+  EXPECT_EQ(AddressOfPeer("unix:/run/x"), "unix:/run/x");
+  EXPECT_EQ(AddressOfPeer(""), "");
 }
 
 TEST(MetadataTest, SingleValueTellsRepetition) {

@@ -23,6 +23,8 @@ constexpr std::array<Method, 10> kMethods = {{
 
 }  // namespace
 
+std::span<const Method> Methods() { return kMethods; }
+
 const Method* FindMethod(std::string_view path) {
   if (!path.starts_with(kService)) return nullptr;
   for (const Method& method : kMethods) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <string_view>
 
 namespace pondpilot::proxy::grpc {
@@ -24,6 +25,9 @@ struct Method {
   // have.
   Early early = Early::kNone;
 };
+
+// All that are relayed.
+std::span<const Method> Methods();
 
 // The allow-list of what is relayed (Flight.proto of Arrow 25, service FlightService); nullptr for anything
 // else.

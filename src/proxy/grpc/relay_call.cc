@@ -8,6 +8,7 @@
 #include "proxy/grpc/metadata.h"
 #include "proxy/grpc/status.h"
 #include "telemetry/log.h"
+#include "telemetry/trace_context.h"
 
 namespace pondpilot::proxy::grpc {
 namespace {
@@ -89,7 +90,10 @@ void RelayCall::Authenticate() {
       repeated ? base::Fail(ErrorCode::kUnauthenticated,
                             "More than one authorization header was sent; send exactly one.")
                : services_.verifier->VerifyAuthorization(header);
-  if (!principal) return FinishError(principal.error());
+  if (!principal) {
+    const base::Result<void> told = services_.admit_stranger(server_context_.peer());
+    return FinishRefused(told ? principal.error() : told.error());
+  }
   principal_ = std::move(*principal);
   if (method_->counted && services_.draining->load()) {
     return FinishError(
@@ -97,12 +101,7 @@ void RelayCall::Authenticate() {
   }
   if (method_->counted) {
     if (const base::Result<void> admitted = services_.admit(principal_); !admitted) {
-      if (admitted.error().retry_after) {
-        // gRPC's own name for "how long to wait" (gRFC A6).
-        server_context_.AddTrailingMetadata("grpc-retry-pushback-ms",
-                                            std::to_string(admitted.error().retry_after->count()));
-      }
-      return FinishError(admitted.error());
+      return FinishRefused(admitted.error());
     }
   }
   switch (method_->flow) {
@@ -193,13 +192,7 @@ void RelayCall::OnWorkerAlarm(bool) { OnWorker(); }
 void RelayCall::OnWorker() {
   base::Result<fleet::WorkerLease> result = std::move(*handover_->result);
   handover_.reset();
-  if (!result) {
-    if (result.error().retry_after) {
-      server_context_.AddTrailingMetadata("grpc-retry-pushback-ms",
-                                          std::to_string(result.error().retry_after->count()));
-    }
-    return FinishError(result.error());
-  }
+  if (!result) return FinishRefused(result.error());
   lease_ = std::move(*result);
   if (client_gone_) return Finish(::grpc::Status::CANCELLED);
   PrepareUpstream();
@@ -285,14 +278,29 @@ void RelayCall::Finish(const ::grpc::Status& status) {
 
 void RelayCall::FinishError(const base::Error& error) { Finish(ToGrpcStatus(error)); }
 
+void RelayCall::FinishRefused(const base::Error& error) {
+  if (error.retry_after) {
+    // gRPC's own name for "how long to wait" (gRFC A6).
+    server_context_.AddTrailingMetadata("grpc-retry-pushback-ms", std::to_string(error.retry_after->count()));
+  }
+  FinishError(error);
+}
+
 void RelayCall::OnClientFinished(bool) {
   lease_ = {};
   if (silence_alarm_) silence_alarm_->Cancel();  // it would keep the call for as long
 }
 
 void RelayCall::LogEnd(const ::grpc::Status& status) const {
-  const auto took =
-      std::chrono::duration_cast<std::chrono::milliseconds>(services_.clock->Now() - arrived_at_);
+  const auto duration = services_.clock->Now() - arrived_at_;
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(duration);
+  if (services_.observer != nullptr) {
+    services_.observer->Ended(method_ == nullptr ? std::string_view() : method_->name, status.error_code(),
+                              duration, bytes_out_);
+  }
+  bool repeated = false;
+  const std::string_view trace =
+      SingleValue(server_context_.client_metadata(), telemetry::kTraceParent, &repeated);
   // What went well is the normal case, at the cost of a write for each call: only on request.
   const telemetry::Level level = status.ok() ? telemetry::Level::kDebug : telemetry::Level::kInfo;
   telemetry::Log(level, "Flight call",
@@ -301,7 +309,8 @@ void RelayCall::LogEnd(const ::grpc::Status& status) const {
                   {"request_id", request_id_},
                   {"code", static_cast<int>(status.error_code())},
                   {"ms", took.count()},
-                  {"bytes", bytes_out_}});
+                  {"bytes", bytes_out_},
+                  {"trace_id", repeated ? std::string_view() : telemetry::TraceIdOf(trace)}});
 }
 
 }  // namespace pondpilot::proxy::grpc

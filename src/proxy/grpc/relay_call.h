@@ -116,6 +116,8 @@ class RelayCall {
   void FinishDrained();
   void Finish(const ::grpc::Status& status);
   void FinishError(const base::Error& error);
+  // The same with how long to wait, when the error says so.
+  void FinishRefused(const base::Error& error);
 
   // The worker broke off: find out why before the client is told.
   bool LostWorker() const;

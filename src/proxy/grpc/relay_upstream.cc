@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "contract/names.h"
+#include "proxy/fleet/lost_worker.h"
 #include "proxy/grpc/metadata.h"
 #include "proxy/grpc/relay_call.h"
 #include "proxy/grpc/status.h"
@@ -15,10 +16,6 @@ namespace {
 // a reset with a cancellation right behind it, and half an upload must not look like a whole one to the
 // worker.
 constexpr std::chrono::milliseconds kHalfCloseSettle(2);
-
-// When a worker broke off, its exit is usually known a moment later.
-constexpr std::chrono::milliseconds kVerdictTick(25);
-constexpr int kVerdictTicks = 32;
 
 std::string_view View(const ::grpc::string_ref& text) { return {text.data(), text.size()}; }
 
@@ -210,9 +207,9 @@ bool RelayCall::LostWorker() const {
 }
 
 void RelayCall::OnVerdictTick(bool) {
-  if (lease_.DeathReason().empty() && verdict_ticks_++ < kVerdictTicks && !client_gone_) {
+  if (lease_.DeathReason().empty() && verdict_ticks_++ < fleet::kVerdictTicks && !client_gone_) {
     if (!verdict_alarm_) verdict_alarm_.emplace();
-    verdict_alarm_->Set(loop_.queue(), std::chrono::system_clock::now() + kVerdictTick,
+    verdict_alarm_->Set(loop_.queue(), std::chrono::system_clock::now() + fleet::kVerdictTick,
                         Pending(verdict_tick_));
     return;
   }
@@ -222,16 +219,7 @@ void RelayCall::OnVerdictTick(bool) {
 }
 
 ::grpc::Status RelayCall::LostWorkerStatus() const {
-  const std::string reason = lease_.DeathReason();
-  if (reason.empty()) {
-    return {
-        ::grpc::StatusCode::UNAVAILABLE,
-        "The connection to your database worker broke before its answer was complete. Whether the statement "
-        "took effect is not known: look before you run it again."};
-  }
-  return {
-      ::grpc::StatusCode::UNAVAILABLE,
-      reason + " Its session is lost. Run the statement again: a fresh worker starts with the next call."};
+  return {::grpc::StatusCode::UNAVAILABLE, fleet::LostWorkerMessage(lease_.DeathReason())};
 }
 
 }  // namespace pondpilot::proxy::grpc

@@ -12,7 +12,8 @@ std::vector<std::pair<std::string, std::string>> Cors::HeadersFor(std::string_vi
   // Tokens travel in a header that the page sets itself, never in cookies: no credentials mode, and "*" is
   // safe.
   headers.emplace_back("Access-Control-Allow-Origin", any ? "*" : std::string(origin));
-  headers.emplace_back("Access-Control-Expose-Headers", "X-Request-Id, Retry-After");
+  headers.emplace_back("Access-Control-Expose-Headers",
+                       "X-Request-Id, Retry-After, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset");
   if (!any) headers.emplace_back("Vary", "Origin");
   return headers;
 }

@@ -29,6 +29,8 @@ class BodyWriter {
   virtual ~BodyWriter() = default;
   // False once the client is gone: stop producing.
   virtual boost::asio::awaitable<bool> Write(std::string piece) = 0;
+  // The body ends here and is not whole: the connection is closed without its end, which the client sees.
+  virtual void Cut() = 0;
 };
 
 struct Response {

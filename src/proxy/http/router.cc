@@ -1,5 +1,6 @@
 #include "proxy/http/router.h"
 
+#include <algorithm>
 #include <boost/asio/error.hpp>
 #include <boost/system/system_error.hpp>
 #include <exception>
@@ -18,6 +19,11 @@ std::string Router::AllowedMethods(const std::string& path) const {
     if (route.method == "GET") methods += ", HEAD";
   }
   return methods.empty() ? methods : methods + ", OPTIONS";
+}
+
+std::string_view Router::LabelOf(std::string_view path) const {
+  const auto found = std::ranges::find(routes_, path, &Route::path);
+  return found == routes_.end() ? kOtherRoute : std::string_view(found->path);
 }
 
 boost::asio::awaitable<Response> Router::Dispatch(const Request& request) const {

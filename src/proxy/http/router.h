@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "proxy/http/cors.h"
@@ -14,6 +15,8 @@ struct Route {
   Handler handler;
 };
 
+inline constexpr std::string_view kOtherRoute = "other";
+
 // Finds the handler of a request: 404 and 405 with Allow where there is none, OPTIONS answered from the
 // table, a 500 problem when a handler throws, CORS headers on everything.
 class Router {
@@ -21,6 +24,10 @@ class Router {
   Router(std::vector<Route> routes, Cors cors) : routes_(std::move(routes)), cors_(std::move(cors)) {}
 
   boost::asio::awaitable<Response> Handle(const Request& request) const;
+
+  const std::vector<Route>& routes() const { return routes_; }
+  // The path when there is a route of it, else kOtherRoute: a closed set, for metrics.
+  std::string_view LabelOf(std::string_view path) const;
 
  private:
   boost::asio::awaitable<Response> Dispatch(const Request& request) const;

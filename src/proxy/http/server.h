@@ -24,15 +24,32 @@ struct ServerLimits {
   std::chrono::milliseconds write_wait{std::chrono::seconds(60)};  // for one piece of an answer
 };
 
+// A request that was answered, or refused, or whose client left.
+struct Served {
+  std::string_view route;  // a route's path, or kOtherRoute
+  unsigned status = 0;
+  std::chrono::nanoseconds took{0};  // from the end of its headers and body to the end of the answer
+  uint64_t bytes = 0;                // of the answer's body
+};
+
+// Is told of each request. On the server's executor.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  virtual void Ended(const Served& served) = 0;
+};
+
 class Session;
 
 // An HTTP/1.1 server on one executor, which must run on a single thread: sessions share no locks.
 class Server : public std::enable_shared_from_this<Server> {
  public:
-  // Binds `host`:`port` (0: any free one). `router` must outlive the server.
+  // Binds `host`:`port` (0: any free one). `router` and `observer`, which may be null, must outlive the
+  // server.
   static base::Result<std::shared_ptr<Server>> Start(boost::asio::any_io_executor executor,
                                                      const std::string& host, uint16_t port,
-                                                     const Router& router, ServerLimits limits = {});
+                                                     const Router& router, ServerLimits limits = {},
+                                                     Observer* observer = nullptr);
 
   uint16_t port() const { return port_; }
 
@@ -42,13 +59,15 @@ class Server : public std::enable_shared_from_this<Server> {
 
  private:
   friend class Session;
-  Server(boost::asio::any_io_executor executor, const Router& router, ServerLimits limits);
+  Server(boost::asio::any_io_executor executor, const Router& router, ServerLimits limits,
+         Observer* observer);
   boost::asio::awaitable<void> Accept();
 
   boost::asio::any_io_executor executor_;
   boost::asio::ip::tcp::acceptor acceptor_;
   const Router& router_;
   const ServerLimits limits_;
+  Observer* const observer_;
   uint16_t port_ = 0;
   bool stopping_ = false;
   uint64_t bodies_bytes_ = 0;  // that have arrived of the requests under way

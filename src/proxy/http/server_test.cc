@@ -88,6 +88,15 @@ class ServerTest : public ::testing::Test {
                      };
                      co_return response;
                    }},
+                  {"GET", "/ends-early",
+                   [](const Request&) -> asio::awaitable<Response> {
+                     Response response;
+                     response.stream = [](BodyWriter& writer) -> asio::awaitable<void> {
+                       co_await writer.Write("begun");
+                       writer.Cut();
+                     };
+                     co_return response;
+                   }},
                   {"GET", "/never", [this](const Request&) { return Never(); }},
                   {"GET", "/never-streams",
                    [this](const Request&) -> asio::awaitable<Response> {
@@ -145,6 +154,12 @@ TEST_F(ServerTest, StreamsInChunks) {
   const std::string answer = Exchange("GET /stream HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
   EXPECT_THAT(answer, HasSubstr("Transfer-Encoding: chunked"));
   EXPECT_THAT(answer, HasSubstr("\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n"));
+}
+
+TEST_F(ServerTest, ACutAnswerHasNoEnd) {
+  const std::string answer =
+      Exchange("GET /ends-early HTTP/1.1\r\nHost: x\r\n\r\nGET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_TRUE(answer.ends_with("\r\n\r\n5\r\nbegun\r\n")) << answer;
 }
 
 TEST_F(ServerTest, RefusesWhatIsTooLarge) {

@@ -15,6 +15,7 @@
 
 #include "proxy/http/problem.h"
 #include "telemetry/log.h"
+#include "telemetry/trace_context.h"
 
 namespace pondpilot::proxy::http {
 
@@ -38,7 +39,8 @@ void SetHeaders(Message& message, const Response& response, const std::string& r
 
 class ChunkWriter final : public BodyWriter {
  public:
-  ChunkWriter(beast::tcp_stream& stream, std::chrono::milliseconds wait) : stream_(stream), wait_(wait) {}
+  ChunkWriter(beast::tcp_stream& stream, std::chrono::milliseconds wait, uint64_t& bytes)
+      : stream_(stream), wait_(wait), bytes_(bytes) {}
 
   asio::awaitable<bool> Write(std::string piece) override {
     if (failed_ || piece.empty()) co_return !failed_;
@@ -47,8 +49,11 @@ class ChunkWriter final : public BodyWriter {
     co_await asio::async_write(stream_, bhttp::make_chunk(asio::buffer(piece)),
                                asio::redirect_error(asio::use_awaitable, error));
     failed_ = static_cast<bool>(error);
+    if (!failed_) bytes_ += piece.size();
     co_return !failed_;
   }
+
+  void Cut() override { failed_ = true; }
 
   asio::awaitable<bool> End() {
     if (failed_) co_return false;
@@ -62,6 +67,7 @@ class ChunkWriter final : public BodyWriter {
  private:
   beast::tcp_stream& stream_;
   std::chrono::milliseconds wait_;
+  uint64_t& bytes_;
   bool failed_ = false;
 };
 
@@ -258,6 +264,7 @@ asio::awaitable<bool> Session::ServeOne() {
   request.headers = std::move(static_cast<bhttp::fields&>(message.base()));
   request.request_id = RequestIdFor(request.Header("X-Request-Id"));
 
+  const auto since = std::chrono::steady_clock::now();
   // Whichever ends first cancels the other: no work goes on for a client that is gone.
   auto handled = co_await (server_->router_.Handle(request) || AwaitClientGone());
   const bool gone = handled.index() == 1;
@@ -269,9 +276,15 @@ asio::awaitable<bool> Session::ServeOne() {
                   {"path", request.path},
                   {"status", response.status},
                   {"peer", request.peer_address},
-                  {"request_id", request.request_id}});
-  if (response.status == kClientGone) co_return false;
-  co_return co_await Answer(response, request.request_id, version, request.method == "HEAD", keep_alive);
+                  {"request_id", request.request_id},
+                  {"trace_id", telemetry::TraceIdOf(request.Header(telemetry::kTraceParent))}});
+  body_bytes_ = 0;
+  bool go_on = false;
+  if (response.status != kClientGone) {
+    go_on = co_await Answer(response, request.request_id, version, request.method == "HEAD", keep_alive);
+  }
+  Tell(request.path, response.status, since);
+  co_return go_on;
 }
 
 asio::awaitable<bool> Session::Answer(const Response& response, const std::string& request_id,
@@ -287,6 +300,7 @@ asio::awaitable<bool> Session::Answer(const Response& response, const std::strin
     message.content_length(response.body.size());
   } else {
     message.body() = response.body;
+    body_bytes_ = response.body.size();
   }
   if (!head && response.status != 204) message.prepare_payload();
   boost::system::error_code error;
@@ -312,7 +326,7 @@ asio::awaitable<bool> Session::AnswerStream(const Response& response, const std:
   co_await bhttp::async_write_header(stream_, serializer, asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return false;
   if (head) co_return keep_alive;
-  ChunkWriter writer(stream_, server_->limits_.write_wait);
+  ChunkWriter writer(stream_, server_->limits_.write_wait, body_bytes_);
   stream_.expires_never();
   const auto produced = co_await (Produce(response, writer, request_id) || AwaitClientGone());
   const bool* const whole = std::get_if<0>(&produced);
@@ -353,7 +367,17 @@ asio::awaitable<void> Session::Refuse(Problem problem) {
   refused_ = true;
   telemetry::Log(telemetry::Level::kWarn, "HTTP request refused",
                  {{"code", problem.code}, {"peer", peer_address_}, {"request_id", request_id}});
+  const auto since = std::chrono::steady_clock::now();
+  body_bytes_ = 0;
   co_await Answer(ToResponse(problem, request_id), request_id, 11, false, false);
+  Tell("", problem.status, since);
+}
+
+void Session::Tell(std::string_view path, unsigned status,
+                   std::chrono::steady_clock::time_point since) const {
+  if (server_->observer_ == nullptr) return;
+  server_->observer_->Ended(
+      {server_->router_.LabelOf(path), status, std::chrono::steady_clock::now() - since, body_bytes_});
 }
 
 }  // namespace pondpilot::proxy::http

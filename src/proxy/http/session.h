@@ -5,8 +5,10 @@
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/string_body.hpp>
+#include <chrono>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "proxy/http/problem.h"
 #include "proxy/http/server.h"
@@ -39,6 +41,7 @@ class Session {
                                             bool head, bool keep_alive);
   boost::asio::awaitable<void> Refuse(boost::beast::error_code error);
   boost::asio::awaitable<void> Refuse(Problem problem);
+  void Tell(std::string_view path, unsigned status, std::chrono::steady_clock::time_point since) const;
   // Ends the connection so that the client gets the answer that was sent to it.
   boost::asio::awaitable<void> Linger();
 
@@ -46,6 +49,7 @@ class Session {
   boost::beast::tcp_stream stream_;
   boost::beast::flat_buffer buffer_;
   std::string peer_address_;
+  uint64_t body_bytes_ = 0;  // of the answer that is being sent
   bool idle_ = true;
   bool refused_ = false;
 };

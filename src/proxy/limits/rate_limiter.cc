@@ -1,11 +1,13 @@
 #include "proxy/limits/rate_limiter.h"
 
+#include <cmath>
+
 namespace pondpilot::proxy::limits {
 
 RateLimiter::RateLimiter(Rate rate, std::string what, const base::Clock& clock, size_t max_keys)
     : what_(std::move(what)), clock_(clock), max_keys_(max_keys), rate_(rate) {}
 
-base::Result<void> RateLimiter::Take(std::string_view key) {
+Answer RateLimiter::Ask(std::string_view key) {
   const std::lock_guard lock(mutex_);
   const auto now = clock_.Now();
   auto found = by_key_.find(key);
@@ -19,15 +21,22 @@ base::Result<void> RateLimiter::Take(std::string_view key) {
   } else {
     order_.splice(order_.begin(), order_, found->second);
   }
+  const TokenBucket& bucket = found->second->bucket;
   const auto wait = found->second->bucket.Take(rate_, now);
-  if (!wait) return {};
+  Answer answer;
+  answer.standing.limit = static_cast<int64_t>(rate_.burst);
+  answer.standing.remaining = static_cast<int64_t>(bucket.tokens());
+  answer.standing.until_full = std::chrono::seconds(
+      static_cast<int64_t>(std::ceil((rate_.burst - bucket.tokens()) * 60 / rate_.per_minute)));
+  if (!wait) return answer;
   base::Error error;
   error.code = base::ErrorCode::kResourceExhausted;
   const auto seconds = (wait->count() + 999) / 1000;
   error.message =
       "Rate limit exceeded: too many " + what_ + ". Try again in " + std::to_string(seconds) + " s.";
   error.retry_after = *wait;
-  return std::unexpected(std::move(error));
+  answer.taken = std::unexpected(std::move(error));
+  return answer;
 }
 
 void RateLimiter::SetRate(Rate rate) {

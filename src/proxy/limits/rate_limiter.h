@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <list>
 #include <mutex>
 #include <string>
@@ -12,6 +14,18 @@
 
 namespace pondpilot::proxy::limits {
 
+// Where a key stands after it has asked for a request.
+struct Standing {
+  int64_t limit = 0;                   // the depth of its bucket
+  int64_t remaining = 0;               // whole requests that are left
+  std::chrono::seconds until_full{0};  // when nothing more is asked for, rounded up
+};
+
+struct Answer {
+  base::Result<void> taken;  // kResourceExhausted with retry_after when the bucket is empty
+  Standing standing;
+};
+
 // One token bucket per key (a user, a client address). Holds at most `max_keys` of them and forgets the one
 // used longest ago, so that invented keys cost no memory. Thread-safe.
 class RateLimiter {
@@ -19,8 +33,9 @@ class RateLimiter {
   // `what` names what is counted in the refusal ("requests"). `clock` must outlive the limiter.
   RateLimiter(Rate rate, std::string what, const base::Clock& clock, size_t max_keys = 100'000);
 
-  // Takes one request from `key`'s bucket; kResourceExhausted with retry_after when it is empty.
-  base::Result<void> Take(std::string_view key);
+  // Takes one request from `key`'s bucket.
+  Answer Ask(std::string_view key);
+  base::Result<void> Take(std::string_view key) { return Ask(key).taken; }
 
   // From now on. Nobody keeps more than the new burst.
   void SetRate(Rate rate);

@@ -21,6 +21,9 @@ class TokenBucket {
   // Takes one token, or says how long it takes until there is one.
   std::optional<std::chrono::milliseconds> Take(const Rate& rate, base::Clock::Steady now);
 
+  // As the last Take left them.
+  double tokens() const { return tokens_; }
+
  private:
   double tokens_;
   base::Clock::Steady at_;

@@ -6,7 +6,8 @@
 #include "contract/names.h"
 #include "telemetry/log.h"
 #include "worker/control/process_usage.h"
-#include "worker/session/worker_token.h"
+#include "worker/engine/allocator.h"
+#include "worker/session/call_token.h"
 
 namespace pondpilot::worker::control {
 namespace {
@@ -81,25 +82,24 @@ ControlService::ControlService(engine::Engine& engine, session::StatementRunner&
       lease_(lease),
       token_sha256_(std::move(token_sha256)),
       start_serving_(std::move(start_serving)),
-      wake_(std::move(wake)) {}
+      wake_(std::move(wake)),
+      status_calls_(*this, [this](const grpc::ServerContextBase& context, proto::StatusResponse* response) {
+        return AnswerStatus(context, response);
+      }) {}
+
+void ControlService::AttachTo(grpc::ServerBuilder& builder) {
+  builder.RegisterService(this);
+  status_calls_.AttachTo(builder);
+}
 
 void ControlService::Grant(std::chrono::milliseconds lease) {
   lease_.Grant(lease);
   wake_();
 }
 
-grpc::Status ControlService::CheckToken(const grpc::ServerContextBase& context) const {
-  const auto [first, last] = context.client_metadata().equal_range(contract::kWorkerTokenHeader);
-  if (first != last && std::next(first) == last &&
-      session::IsWorkerToken({first->second.data(), first->second.size()}, token_sha256_)) {
-    return grpc::Status::OK;
-  }
-  return {StatusCode::UNAUTHENTICATED, "This worker answers its own proxy only."};
-}
-
 grpc::Status ControlService::Assign(grpc::ServerContext* context, const proto::AssignRequest* request,
                                     proto::AssignResponse* response) {
-  if (grpc::Status checked = CheckToken(*context); !checked.ok()) return checked;
+  if (grpc::Status checked = session::CheckCallToken(*context, token_sha256_); !checked.ok()) return checked;
   if (request->contract_version() != contract::kContractVersion) {
     return {StatusCode::FAILED_PRECONDITION,
             "The proxy speaks version " + std::to_string(request->contract_version()) +
@@ -146,17 +146,23 @@ grpc::Status ControlService::Assign(grpc::ServerContext* context, const proto::A
   return grpc::Status::OK;
 }
 
-grpc::ServerUnaryReactor* ControlService::Status(grpc::CallbackServerContext* context,
-                                                 const proto::StatusRequest*,
-                                                 proto::StatusResponse* response) {
-  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  grpc::Status checked = CheckToken(*context);
-  if (checked.ok()) {
-    lease_.Renew();
-    Fill(response);
-  }
-  reactor->Finish(std::move(checked));
-  return reactor;
+grpc::Status ControlService::AnswerStatus(const grpc::ServerContextBase& context,
+                                          proto::StatusResponse* response) {
+  if (grpc::Status checked = session::CheckCallToken(context, token_sha256_); !checked.ok()) return checked;
+  lease_.Renew();
+  ReleaseWhenIdle();
+  Fill(response);
+  return grpc::Status::OK;
+}
+
+// Idle workers are many: what the last statements have freed goes back. Allocators keep it for later ones.
+void ControlService::ReleaseWhenIdle() {
+  constexpr std::chrono::seconds kIdle(2);
+  const auto activity = runner_.activity().Get();
+  const bool idle = activity.running_statements == 0 && activity.open_streams == 0 && activity.idle >= kIdle;
+  if (!idle || released_after_ == activity.begun) return;
+  engine::ReleaseFreedMemory();
+  released_after_ = activity.begun;
 }
 
 void ControlService::Fill(proto::StatusResponse* response) const {
@@ -182,7 +188,7 @@ void ControlService::Fill(proto::StatusResponse* response) const {
 
 grpc::Status ControlService::Drain(grpc::ServerContext* context, const proto::DrainRequest*,
                                    proto::DrainResponse*) {
-  if (grpc::Status checked = CheckToken(*context); !checked.ok()) return checked;
+  if (grpc::Status checked = session::CheckCallToken(*context, token_sha256_); !checked.ok()) return checked;
   runner_.Drain();
   wake_();
   return grpc::Status::OK;

@@ -126,6 +126,7 @@ Result<std::vector<AttachmentState>> DuckDbEngine::AttachAndLockDown(
         return Fail(ErrorCode::kInvalidArgument,
                     "duckdb.extensions: there is no packaged extension " + extension + ".");
       }
+      if (database_->ExtensionIsLoaded(name)) continue;
       if (const auto loaded = Run(*own_, std::string("LOAD ") + name); !loaded)
         return std::unexpected(loaded.error());
     }

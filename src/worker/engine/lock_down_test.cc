@@ -7,15 +7,65 @@
 namespace pondpilot::worker::engine {
 namespace {
 
-TEST(LockDown, WhatItTakesAwayIsFoundWhileItIsThere) {
-  duckdb::DuckDB database(nullptr);
-  duckdb::Connection own(database);
-  for (const char* sql : {"LOAD postgres_scanner", "LOAD mysql_scanner", "LOAD sqlite_scanner"})
-    ASSERT_FALSE(own.Query(sql)->HasError()) << sql;
-  EXPECT_NE(RemainingFunction(own), "");
-  const auto locked = LockDown(own);
-  ASSERT_TRUE(locked) << locked.error().detail;
-  EXPECT_EQ(RemainingFunction(own), "");
+class LockDownTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    for (const char* sql : {"SET GLOBAL allow_persistent_secrets = false", "LOAD postgres_scanner",
+                            "LOAD mysql_scanner", "LOAD sqlite_scanner",
+                            "CREATE SECRET warm_up (TYPE postgres, HOST 'none')", "DROP SECRET warm_up"}) {
+      const auto done = own_.Query(sql);
+      ASSERT_FALSE(done->HasError()) << sql << ": " << done->GetError();
+    }
+  }
+  // Empty when it is proven.
+  std::string Unproven(const std::vector<Attachment>& attachments = {}) {
+    const auto proven = ProveLockDown(database_, attachments);
+    return proven ? "" : proven.error().detail;
+  }
+
+  duckdb::DuckDB database_{nullptr};
+  duckdb::Connection own_{database_};
+};
+
+TEST_F(LockDownTest, WhatItTakesAwayIsFoundWhileItIsThere) {
+  EXPECT_NE(RemainingFunction(own_), "");
+  EXPECT_FALSE(ProveRestricted(database_));
+  const auto restricted = Restrict(own_);
+  ASSERT_TRUE(restricted) << restricted.error().detail;
+  EXPECT_EQ(RemainingFunction(own_), "");
+  EXPECT_TRUE(ProveRestricted(database_));
+}
+
+TEST_F(LockDownTest, EachStepIsMissedByTheProof) {
+  EXPECT_NE(Unproven(), "") << "nothing was done";
+  ASSERT_TRUE(Restrict(own_));
+  EXPECT_NE(Unproven(), "") << "what is the same for all is not enough";
+  ASSERT_TRUE(LockDown(own_));
+  EXPECT_EQ(Unproven(), "");
+}
+
+TEST_F(LockDownTest, TheLockAloneIsNotEnough) {
+  ASSERT_FALSE(own_.Query("SET GLOBAL enable_external_access = false")->HasError());
+  ASSERT_FALSE(own_.Query("SET GLOBAL lock_configuration = true")->HasError());
+  EXPECT_NE(Unproven().find("still there"), std::string::npos) << Unproven();
+}
+
+TEST_F(LockDownTest, ASecretThatIsLeftIsFound) {
+  ASSERT_TRUE(Restrict(own_));
+  ASSERT_FALSE(own_.Query("CREATE SECRET kept (TYPE postgres, HOST 'none')")->HasError());
+  ASSERT_TRUE(LockDown(own_));
+  EXPECT_NE(Unproven().find("a secret is left"), std::string::npos) << Unproven();
+}
+
+TEST_F(LockDownTest, APasswordThatCanBeReadIsFound) {
+  ASSERT_FALSE(own_.Query("ATTACH ':memory:' AS hunter2hunter2")->HasError());
+  ASSERT_TRUE(Restrict(own_));
+  ASSERT_TRUE(LockDown(own_));
+  Attachment attachment;
+  attachment.alias = "absent";
+  EXPECT_EQ(Unproven({attachment}), "");
+  attachment.server.password = base::Secret("hunter2hunter2");
+  EXPECT_NE(Unproven({attachment}).find("the password of absent can be read"), std::string::npos);
 }
 
 }  // namespace

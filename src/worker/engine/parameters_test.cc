@@ -69,7 +69,7 @@ TEST_F(Parameters, AreDescribedAsWellAsDuckDbKnows) {
   EXPECT_EQ(Described("SELECT a, b FROM t WHERE a = ? AND c > ?"),
             "1 int32, 2 decimal128(9, 2), -> a int32 b string");
   EXPECT_EQ(Described("INSERT INTO t VALUES (?, ?, ?, ?, ?)"),
-            "1 int32, 2 string, 3 decimal128(9, 2), 4 timestamp[us, tz=UTC], 5 string, ->");
+            "1 int32, 2 string, 3 decimal128(9, 2), 4 timestamp[ms, tz=UTC], 5 string, ->");
   EXPECT_EQ(Described("UPDATE t SET a = $x WHERE b = $y"), "x int32, y string, ->");
   EXPECT_EQ(Described("SELECT ? AS v"), "1 string, -> v string");
   EXPECT_EQ(Described("SELECT ?, upper(?), * FROM (SELECT a FROM t WHERE a = ?)"),

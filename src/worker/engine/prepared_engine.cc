@@ -8,6 +8,7 @@
 #include "worker/engine/duckdb_headers.h"
 #include "worker/engine/engine.h"
 #include "worker/engine/errors.h"
+#include "worker/engine/lock_down.h"
 #include "worker/engine/memory_plan.h"
 
 namespace pondpilot::worker::engine {
@@ -52,6 +53,9 @@ Result<std::unique_ptr<duckdb::DuckDB>> Prepare() {
       return Fail(ErrorCode::kInternal, "DuckDB can't be prepared.",
                   std::string(sql) + ": " + done->GetError());
     }
+    if (const auto restricted = Restrict(connection); !restricted)
+      return std::unexpected(restricted.error());
+    if (const auto proven = ProveRestricted(*database); !proven) return std::unexpected(proven.error());
     return database;
   } catch (const std::exception& thrown) {
     return Fail(ErrorCode::kInternal, "DuckDB can't be opened.", thrown.what());

@@ -6,11 +6,14 @@
 namespace pondpilot::worker::flight {
 
 constexpr int kLeastPingIntervalMs = 1000;
+// How often its threads that have nothing to do look around; they are woken by what they wait for.
+constexpr int kIdleLookMs = 3'600'000;
 
 void ApplyServerLimits(grpc::ServerBuilder& builder) {
   grpc::ResourceQuota quota("worker");
   quota.SetMaxThreads(kMaxServerThreads);
   builder.SetResourceQuota(quota);
+  builder.SetSyncServerOption(grpc::ServerBuilder::CQ_TIMEOUT_MSEC, kIdleLookMs);
   builder.SetMaxReceiveMessageSize(-1);
   builder.SetMaxSendMessageSize(-1);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMaxMetadataBytes);

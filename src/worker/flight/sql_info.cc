@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "worker/flight/query_door.h"
+#include "worker/session/prepared_store.h"
 #include "worker/session/session_registry.h"
 
 namespace pondpilot::worker::flight {
@@ -41,7 +42,8 @@ const arrow::flight::sql::SqlInfoResultMap& SqlInfo() {
       {Id::FLIGHT_SQL_SERVER_CANCEL, Result(true)},
       {Id::FLIGHT_SQL_SERVER_BULK_INGESTION, Result(true)},
       {Id::FLIGHT_SQL_SERVER_INGEST_TRANSACTIONS_SUPPORTED, Result(true)},
-      {Id::FLIGHT_SQL_SERVER_STATEMENT_TIMEOUT, bits(0)},
+      {Id::FLIGHT_SQL_SERVER_STATEMENT_TIMEOUT,
+       bits(static_cast<int32_t>(session::PreparedLimits().idle.count()))},
       {Id::FLIGHT_SQL_SERVER_TRANSACTION_TIMEOUT,
        bits(static_cast<int32_t>(milliseconds(session::SessionRegistry::kTransactionIdleLife).count()))},
       {Id::SQL_DDL_CATALOG, Result(false)},
@@ -108,7 +110,7 @@ const arrow::flight::sql::SqlInfoResultMap& SqlInfo() {
       {Id::SQL_MAX_COLUMNS_IN_ORDER_BY, number(0)},
       {Id::SQL_MAX_COLUMNS_IN_SELECT, number(0)},
       {Id::SQL_MAX_COLUMNS_IN_TABLE, number(0)},
-      {Id::SQL_MAX_CONNECTIONS, number(0)},
+      {Id::SQL_MAX_CONNECTIONS, number(session::SessionRegistry::kMaxSessions)},
       {Id::SQL_MAX_CURSOR_NAME_LENGTH, number(0)},
       {Id::SQL_MAX_INDEX_LENGTH, number(0)},
       {Id::SQL_SCHEMA_NAME_LENGTH, number(0)},

@@ -5,6 +5,7 @@ namespace pondpilot::worker::session {
 void Activity::StatementStarted() {
   const std::lock_guard lock(mutex_);
   ++statements_;
+  ++begun_;
 }
 
 void Activity::StatementEnded() {
@@ -16,6 +17,7 @@ void Activity::StatementEnded() {
 void Activity::StreamOpened() {
   const std::lock_guard lock(mutex_);
   ++streams_;
+  ++begun_;
 }
 
 void Activity::StreamClosed() {
@@ -36,7 +38,7 @@ bool Activity::AwaitNone(std::chrono::milliseconds limit) const {
 
 Activity::Snapshot Activity::Get() const {
   const std::lock_guard lock(mutex_);
-  Snapshot snapshot{statements_, streams_, {}};
+  Snapshot snapshot{.running_statements = statements_, .open_streams = streams_, .begun = begun_};
   if (statements_ == 0 && streams_ == 0) {
     snapshot.idle = std::chrono::duration_cast<std::chrono::milliseconds>(clock_.Now() - idle_since_);
   }

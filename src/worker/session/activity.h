@@ -35,6 +35,7 @@ class Activity {
     uint32_t running_statements = 0;
     uint32_t open_streams = 0;
     std::chrono::milliseconds idle{0};
+    uint64_t begun = 0;  // statements and streams since the start
   };
   Snapshot Get() const;
 
@@ -49,6 +50,7 @@ class Activity {
   mutable std::condition_variable none_;
   uint32_t statements_ = 0;
   uint32_t streams_ = 0;
+  uint64_t begun_ = 0;
   base::Clock::Steady idle_since_;
 };
 

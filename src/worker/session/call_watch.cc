@@ -4,7 +4,8 @@
 
 namespace pondpilot::worker::session {
 
-CallWatch::CallWatch() : thread_(&CallWatch::Run, this) {}
+CallWatch::CallWatch(std::function<void()> meanwhile)
+    : meanwhile_(std::move(meanwhile)), thread_(&CallWatch::Run, this) {}
 
 CallWatch::~CallWatch() {
   {
@@ -42,6 +43,9 @@ void CallWatch::Run() {
       guard->is_gone_ = guard->is_gone_ || guard->gone_();
       if (guard->is_gone_) guard->cancel_();
     }
+    lock.unlock();
+    meanwhile_();
+    lock.lock();
   }
 }
 

@@ -13,7 +13,8 @@ namespace pondpilot::worker::session {
 // asked. One thread asks every kPeriod while there are calls, and sleeps while there are none. Thread-safe.
 class CallWatch {
  public:
-  CallWatch();
+  // `meanwhile`: runs on the thread every kPeriod as well, while there are calls.
+  explicit CallWatch(std::function<void()> meanwhile = [] {});
   ~CallWatch();
   CallWatch(const CallWatch&) = delete;
   CallWatch& operator=(const CallWatch&) = delete;
@@ -45,6 +46,7 @@ class CallWatch {
   static constexpr std::chrono::milliseconds kPeriod{20};
   void Run();
 
+  const std::function<void()> meanwhile_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::list<Guard*> guards_;

@@ -113,4 +113,9 @@ void PollStore::Sweep() {
   });
 }
 
+size_t PollStore::size() const {
+  const std::lock_guard lock(mutex_);
+  return entries_.size();
+}
+
 }  // namespace pondpilot::worker::session

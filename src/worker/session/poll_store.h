@@ -47,6 +47,7 @@ class PollStore {
   // Stops it. kNotFound for an unknown name.
   base::Result<void> Cancel(const std::string& name);
   void Sweep();
+  size_t size() const;
 
   static constexpr size_t kMaxPolls = 16;
   static constexpr std::chrono::seconds kLife{60};
@@ -65,7 +66,7 @@ class PollStore {
 
   const base::Clock& clock_;
   TaskThreads& threads_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable ended_;
   std::list<std::shared_ptr<Entry>> entries_;
 };

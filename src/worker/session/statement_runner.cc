@@ -1,5 +1,6 @@
 #include "worker/session/statement_runner.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace pondpilot::worker::session {
@@ -24,10 +25,13 @@ class ProgressMark {
 
 }  // namespace
 
-StatementRunner::StatementRunner(engine::Engine& engine, const base::Clock& clock)
+StatementRunner::StatementRunner(engine::Engine& engine, const base::Clock& clock,
+                                 std::function<void()> meanwhile)
     : clock_(clock),
+      meanwhile_(std::move(meanwhile)),
       activity_(clock),
       sessions_(engine, clock),
+      watch_(meanwhile_),
       tickets_(clock),
       prepared_(clock),
       polls_(clock, threads_),
@@ -141,14 +145,25 @@ bool StatementRunner::CloseSession(const std::string& connection_name) {
   return sessions_.Close(connection_name);
 }
 
+std::chrono::seconds StatementRunner::UntilNextSweep() const {
+  constexpr std::chrono::seconds kSoon(1);
+  // What comes after a look lives on until the next one at least. What else expires does so after many
+  // minutes of idleness and may wait for it.
+  constexpr std::chrono::seconds kSeldom = std::min(TicketStore::kLife, PollStore::kLife);
+  const bool soon = tickets_.size() > 0 || polls_.size() > 0 || sessions_.Count().open_transactions > 0;
+  return soon ? kSoon : kSeldom;
+}
+
 void StatementRunner::SweepLoop() {
   std::unique_lock lock(mutex_);
-  while (!stop_.wait_for(lock, std::chrono::seconds(1), [this] { return stopping_; })) {
+  // Idle workers are many, and sleep.
+  while (!stop_.wait_for(lock, UntilNextSweep(), [this] { return stopping_; })) {
     lock.unlock();
     tickets_.Sweep();
     sessions_.Sweep();
     prepared_.Sweep();
     polls_.Sweep();
+    meanwhile_();
     lock.lock();
   }
 }

@@ -39,8 +39,10 @@ struct Caller {
 // that goes away, counts. Thread-safe.
 class StatementRunner {
  public:
-  // Both must outlive the runner.
-  StatementRunner(engine::Engine& engine, const base::Clock& clock);
+  // Both must outlive the runner. `meanwhile`: see CallWatch; now and then it also runs while there are no
+  // calls.
+  StatementRunner(engine::Engine& engine, const base::Clock& clock,
+                  std::function<void()> meanwhile = [] {});
   ~StatementRunner();
 
   // Runs all statements of `sql`; the result is that of the last one. Blocks until its first rows are there,
@@ -96,8 +98,11 @@ class StatementRunner {
   using Open = std::function<base::Result<std::unique_ptr<engine::ResultStream>>(engine::Connection&)>;
   base::Result<std::shared_ptr<OpenResult>> OpenOn(const Caller& caller, const Open& open);
   void SweepLoop();
+  // Until things may have to be dropped.
+  std::chrono::seconds UntilNextSweep() const;
 
   const base::Clock& clock_;
+  const std::function<void()> meanwhile_;
   Activity activity_;
   SessionRegistry sessions_;
   CallWatch watch_;      // open results use it

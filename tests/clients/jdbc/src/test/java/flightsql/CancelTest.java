@@ -81,11 +81,4 @@ class CancelTest {
     }
     assertEquals(List.of("42"), rows(connection, "SELECT 42"));
   }
-
-  @Test
-  void closingTheConnectionEndsAnAggregate() throws Exception {
-    Connection closed = Server.connect();
-    Statement statement = closed.createStatement();
-    assertEndedBy(closed::close, () -> rows(statement.executeQuery(LONG)));
-  }
 }
