@@ -5,6 +5,8 @@
 #include <arrow/type.h>
 
 #include <algorithm>
+#include <optional>
+#include <thread>
 
 #include "worker/engine/arrow_types.h"
 #include "worker/engine/deep_stack.h"
@@ -24,6 +26,28 @@ std::unexpected<base::Error> ArrowFailure(const arrow::Status& status) {
                 "Out of Memory Error: a batch of the result does not fit into memory.");
   }
   return Fail(ErrorCode::kInternal, "The result can't be represented in Arrow: " + status.message());
+}
+
+// How long to look whether other threads are done with the tasks that are left.
+constexpr std::chrono::microseconds kOthersTime(300);
+
+// Runs tasks until there is a batch, the end or an error; false when there is none by `until`, or the other
+// threads take their time.
+bool RunTasks(DuckDbStream::Stream& stream, std::chrono::steady_clock::time_point until) {
+  std::optional<std::chrono::steady_clock::time_point> waits_until;
+  for (;;) {
+    const auto state = stream.ExecuteTask();
+    if (duckdb::IsObservable(state)) return true;
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= until) return false;
+    if (state == duckdb::QueryResultState::NOT_READY) {
+      waits_until.reset();
+      continue;
+    }
+    if (!waits_until) waits_until = now + kOthersTime;
+    if (now >= *waits_until) return false;
+    std::this_thread::yield();
+  }
 }
 
 // Does it read databases other than DuckDB's own, which may keep a thread waiting?
@@ -159,22 +183,13 @@ bool DuckDbStream::Advance(std::chrono::steady_clock::time_point until) {
   if (cancelled_.load() || !kept_.empty() || !open()) return true;
   if (reads_attached_) return false;
   const CallGate::Inside inside(*source_.gate);
-  bool ready = true;  // also with an error, which Next tells
+  bool ready = false;
   const bool ran = OnDeepStack([&] {
     try {
-      for (;;) {
-        const auto state = stream_->ExecuteTask();
-        if (duckdb::IsObservable(state)) return;
-        // The tasks that are left are with other threads, or it is for somebody else to go on.
-        const bool waits = state == duckdb::QueryResultState::NO_TASKS_AVAILABLE ||
-                           state == duckdb::QueryResultState::BLOCKED;
-        if (waits || std::chrono::steady_clock::now() >= until) {
-          ready = false;
-          return;
-        }
-      }
+      ready = RunTasks(*stream_, until);
     } catch (const std::exception& thrown) {
       stream_->SetError(duckdb::ErrorData(thrown));
+      ready = true;  // Next tells
     }
   });
   return ran && ready;

@@ -102,7 +102,11 @@ Result<std::shared_ptr<OpenResult>> OpenResult::PrefetchWithin(std::shared_ptr<O
     if (ended) return result;
   }
   OpenResult* const shown = result.get();
-  return std::shared_ptr<OpenResult>(shown, [kept = std::move(result)](OpenResult*) { kept->Abandon(); });
+  // Reset, because a weak reference keeps the deleter itself alive.
+  return std::shared_ptr<OpenResult>(shown, [kept = std::move(result)](OpenResult*) mutable {
+    kept->Abandon();
+    kept.reset();
+  });
 }
 
 void OpenResult::PrefetchApart(std::optional<base::Clock::Steady> deadline) {
