@@ -75,7 +75,7 @@ Result<std::unique_ptr<DuckDbStream>> DuckDbStream::Open(StreamSource source,
       if (!first) return std::unexpected(first.error());
       if (*first) out->kept_.push_back(std::move(*first));
     }
-    out->reads_attached_ = ReadsAttached(*out->stream_);
+    if (out->open_) out->reads_attached_ = ReadsAttached(*out->stream_);  // it may have ended by then
     if (out->schema_ == nullptr) {
       if (const auto read = out->ReadSchema(); !read) return std::unexpected(read.error());
     }

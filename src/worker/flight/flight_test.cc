@@ -238,6 +238,14 @@ TEST_F(FlightTest, AReaderThatLeavesBeforeTheFirstRowStopsTheStatement) {
   EXPECT_TRUE(Eventually([&] { return server_.runner().activity().Get().open_streams == 0; }));
 }
 
+// Such a text expands into several statements, the last of which has ended before the columns are known.
+TEST_F(FlightTest, AResultThatEndsWhileItsColumnsAreLookedFor) {
+  const auto rows = Raw("PIVOT (SELECT range % 2 AS x FROM range(5)) ON x USING count(*)");
+  ASSERT_TRUE(rows.ok()) << rows.status().ToString();
+  EXPECT_EQ((*rows)->schema()->field_names(), (std::vector<std::string>{"0", "1"}));
+  EXPECT_EQ((*rows)->num_rows(), 1);
+}
+
 TEST_F(FlightTest, CancelByTicketWhileItComputes) {
   const auto options = Loopback::AsProxy();
   auto info = client_->GetFlightInfo(options, fl::FlightDescriptor::Command(kEndless));
