@@ -27,6 +27,10 @@ inline constexpr char kSessionCookieAttributes[] = "; Path=/; HttpOnly";
 inline constexpr char kEarlyResultHeader[] = "x-pondpilot-early-result";
 inline constexpr char kEarlyResultTrailer[] = "x-pondpilot-early-result-bin";
 inline constexpr int kMaxEarlyResultMessages = 8;
+// On GetFlightInfo: milliseconds (decimal) until the client's deadline, when it has one. The worker answers
+// before the statement has rows and stops it when there are none by then. Arrow's server doesn't tell it of
+// gRPC's own deadline.
+inline constexpr char kTimeLeftHeader[] = "x-pondpilot-time-left";
 // Flight has no code for some errors. Their Arrow status has this detail, followed by the code's name
 // (base::ToString), and the proxy gives the client the gRPC code that belongs to it.
 inline constexpr char kErrorCodeDetail[] = "pondpilot-error-code:";

@@ -33,21 +33,19 @@ case $client in
     go test -c -o client.test .
     ;;
   rust)
-    # Cargo writes its lock beside the manifest.
     mkdir -p "$made/src" "$made/tests"
-    cp "$source/Cargo.toml" "$made"
+    cp "$source/Cargo.toml" "$source/Cargo.lock" "$made"
     cp -u "$source"/src/*.rs "$made/src"
     cp -u "$source"/tests/*.rs "$made/tests"
     cd "$made"
-    offline_first --offline cargo test --quiet --no-run
+    offline_first --offline cargo test --quiet --locked --no-run
     ;;
   node)
-    cp "$source"/*.mjs "$source/package.json" "$made"
+    cp "$source"/*.mjs "$source/package.json" "$source/package-lock.json" "$made"
     cd "$made"
-    if ! cmp -s package.json node_modules/.package.json; then
-      rm -rf node_modules
-      npm install --no-audit --no-fund --no-package-lock --ignore-scripts
-      cp package.json node_modules/.package.json
+    if ! cmp -s package-lock.json node_modules/.made-of.json; then
+      npm ci --no-audit --no-fund --ignore-scripts
+      cp package-lock.json node_modules/.made-of.json
     fi
     ;;
   sqlalchemy)

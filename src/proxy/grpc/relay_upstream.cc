@@ -1,4 +1,5 @@
 // The worker's side of a relayed call: what goes to it, what it answers, and what is said when it breaks off.
+#include <algorithm>
 #include <chrono>
 
 #include "contract/names.h"
@@ -36,7 +37,15 @@ void RelayCall::PrepareUpstream() {
                                     std::to_string(EarlyResults::kMaxResultBytes));
     }
   }
-  upstream_context_.set_deadline(server_context_.deadline());
+  const auto deadline = server_context_.deadline();
+  upstream_context_.set_deadline(deadline);
+  const auto left =
+      std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::system_clock::now());
+  // Without a deadline it is centuries away.
+  if (method_->early == Early::kBrings && left < std::chrono::years(1)) {
+    upstream_context_.AddMetadata(contract::kTimeLeftHeader,
+                                  std::to_string(std::max<int64_t>(left.count(), 0)));
+  }
   stub_.emplace(lease_.worker().channel);
   upstream_started_ = true;
 }

@@ -232,6 +232,12 @@ std::unexpected<base::Error> BoundStream::Broken(base::Error error) {
   return std::unexpected(std::move(error));
 }
 
+bool BoundStream::Advance(std::chrono::steady_clock::time_point until) {
+  if (ended_) return true;
+  // After the last row of these values, Next runs the statement with others.
+  return statement_->done() && current_->Advance(until);
+}
+
 Result<std::shared_ptr<arrow::RecordBatch>> BoundStream::Next() {
   while (!ended_) {
     auto batch = current_->Next();

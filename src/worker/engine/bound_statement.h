@@ -64,6 +64,7 @@ class BoundStream final : public ResultStream {
   ~BoundStream() override;
 
   const std::shared_ptr<arrow::Schema>& schema() const override { return schema_; }
+  bool Advance(std::chrono::steady_clock::time_point until) override;
   base::Result<std::shared_ptr<arrow::RecordBatch>> Next() override;
   bool HoldsConnection() const override { return !ended_; }
   void Cancel() override;
@@ -95,6 +96,7 @@ class KeptStream final : public ResultStream {
   static std::unique_ptr<KeptStream> OfCount(int64_t changed);
 
   const std::shared_ptr<arrow::Schema>& schema() const override { return schema_; }
+  bool Advance(std::chrono::steady_clock::time_point) override { return true; }
   base::Result<std::shared_ptr<arrow::RecordBatch>> Next() override;
   bool HoldsConnection() const override { return false; }
   void Cancel() override {}

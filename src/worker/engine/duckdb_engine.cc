@@ -140,7 +140,7 @@ Result<std::vector<AttachmentState>> DuckDbEngine::AttachAndLockDown(
         return AttachDatabase(connection, attachment);
       }));
     }
-    std::vector<std::string> catalogs = {"system", "temp", "memory"};
+    std::vector<std::string> catalogs(kOwnCatalogs.begin(), kOwnCatalogs.end());
     std::vector<AttachmentState> states;
     std::vector<Attachment> missing;
     for (size_t i = 0; i < attachments.size(); ++i) {

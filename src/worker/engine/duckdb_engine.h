@@ -1,11 +1,13 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -17,6 +19,9 @@
 #include "worker/engine/statement_policy.h"
 
 namespace pondpilot::worker::engine {
+
+// What a database has before anything is attached.
+inline constexpr std::array<std::string_view, 3> kOwnCatalogs = {"system", "temp", "memory"};
 
 class DuckDbEngine final : public Engine {
  public:

@@ -63,6 +63,9 @@ class ResultStream {
   virtual ~ResultStream() = default;
   // Known from the start, equal to that of every batch.
   virtual const std::shared_ptr<arrow::Schema>& schema() const = 0;
+  // Computes on the caller's thread until Next() would not block: true then, false when that is not so yet at
+  // about `until`, or when computing could block for longer, as a scan of a server may.
+  virtual bool Advance(std::chrono::steady_clock::time_point until) = 0;
   // The next batch (up to kBatchRows rows), nullptr at the end. Blocks while DuckDB computes.
   virtual base::Result<std::shared_ptr<arrow::RecordBatch>> Next() = 0;
   // Does the connection belong to this stream until its end? False for a statement that has run to its end

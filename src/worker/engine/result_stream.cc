@@ -4,6 +4,10 @@
 #include <arrow/record_batch.h>
 #include <arrow/type.h>
 
+#include <algorithm>
+#include <optional>
+#include <thread>
+
 #include "worker/engine/arrow_types.h"
 #include "worker/engine/deep_stack.h"
 #include "worker/engine/duckdb_engine.h"
@@ -24,6 +28,36 @@ std::unexpected<base::Error> ArrowFailure(const arrow::Status& status) {
   return Fail(ErrorCode::kInternal, "The result can't be represented in Arrow: " + status.message());
 }
 
+// How long to look whether other threads are done with the tasks that are left.
+constexpr std::chrono::microseconds kOthersTime(300);
+
+// Runs tasks until there is a batch, the end or an error; false when there is none by `until`, or the other
+// threads take their time.
+bool RunTasks(DuckDbStream::Stream& stream, std::chrono::steady_clock::time_point until) {
+  std::optional<std::chrono::steady_clock::time_point> waits_until;
+  for (;;) {
+    const auto state = stream.ExecuteTask();
+    if (duckdb::IsObservable(state)) return true;
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= until) return false;
+    if (state == duckdb::QueryResultState::NOT_READY) {
+      waits_until.reset();
+      continue;
+    }
+    if (!waits_until) waits_until = now + kOthersTime;
+    if (now >= *waits_until) return false;
+    std::this_thread::yield();
+  }
+}
+
+// Does it read databases other than DuckDB's own, which may keep a thread waiting?
+bool ReadsAttached(const DuckDbStream::Stream& stream) {
+  if (!stream.MetadataAvailable()) return true;
+  return std::ranges::any_of(stream.GetStatementProperties().read_databases, [](const auto& read) {
+    return !std::ranges::contains(kOwnCatalogs, read.first.GetIdentifierName());
+  });
+}
+
 }  // namespace
 
 Result<std::unique_ptr<DuckDbStream>> DuckDbStream::Open(StreamSource source,
@@ -41,6 +75,7 @@ Result<std::unique_ptr<DuckDbStream>> DuckDbStream::Open(StreamSource source,
       if (!first) return std::unexpected(first.error());
       if (*first) out->kept_.push_back(std::move(*first));
     }
+    if (out->open_) out->reads_attached_ = ReadsAttached(*out->stream_);  // it may have ended by then
     if (out->schema_ == nullptr) {
       if (const auto read = out->ReadSchema(); !read) return std::unexpected(read.error());
     }
@@ -103,7 +138,8 @@ Result<void> DuckDbStream::ReadSchema() {
 
 Result<std::shared_ptr<arrow::RecordBatch>> DuckDbStream::Fetch() {
   try {
-    auto array = stream_->Fetch();
+    // What Advance has met is not met again.
+    auto array = stream_->HasError() ? nullptr : stream_->Fetch();
     if (!array) {
       const bool failed = stream_->HasError();
       base::Error error = failed ? ToError(stream_->GetErrorObject()) : base::Error{};
@@ -141,6 +177,22 @@ std::shared_ptr<arrow::RecordBatch> DuckDbStream::NextKept() {
   auto batch = std::move(kept_.front());
   kept_.pop_front();
   return batch;
+}
+
+bool DuckDbStream::Advance(std::chrono::steady_clock::time_point until) {
+  if (cancelled_.load() || !kept_.empty() || !open()) return true;
+  if (reads_attached_) return false;
+  const CallGate::Inside inside(*source_.gate);
+  bool ready = false;
+  const bool ran = OnDeepStack([&] {
+    try {
+      ready = RunTasks(*stream_, until);
+    } catch (const std::exception& thrown) {
+      stream_->SetError(duckdb::ErrorData(thrown));
+      ready = true;  // Next tells
+    }
+  });
+  return ran && ready;
 }
 
 Result<std::shared_ptr<arrow::RecordBatch>> DuckDbStream::Next() {

@@ -36,6 +36,7 @@ class DuckDbStream final : public ResultStream {
   ~DuckDbStream() override;
 
   const std::shared_ptr<arrow::Schema>& schema() const override { return schema_; }
+  bool Advance(std::chrono::steady_clock::time_point until) override;
   base::Result<std::shared_ptr<arrow::RecordBatch>> Next() override;
   void Cancel() override;
 
@@ -60,6 +61,7 @@ class DuckDbStream final : public ResultStream {
   bool convert_ = false;
   bool check_range_ = false;
   std::deque<std::shared_ptr<arrow::RecordBatch>> kept_;
+  bool reads_attached_ = true;
   std::atomic<bool> cancelled_{false};
   // Guards `open_`: an interrupt must not hit the statement that comes after this one on the connection.
   mutable std::mutex mutex_;

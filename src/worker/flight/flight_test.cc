@@ -188,11 +188,74 @@ TEST_F(FlightTest, EveryErrorCarriesATrailer) {
 
 TEST_F(FlightTest, ADeadlineStopsTheStatement) {
   auto options = Loopback::AsProxy();
-  options.timeout = fl::TimeoutDuration(0.3);
+  options.timeout = fl::TimeoutDuration(0.1);
   const auto status = client_->GetFlightInfo(options, fl::FlightDescriptor::Command(kEndless)).status();
   EXPECT_EQ(CodeOf(status), fl::FlightStatusCode::TimedOut) << status.ToString();
   EXPECT_TRUE(Eventually([&] { return server_.runner().activity().Get().running_statements == 0; }));
   EXPECT_EQ(Value(Raw("SELECT 42")), "42");
+}
+
+// GetFlightInfo answers before it; the proxy has told when it is.
+TEST_F(FlightTest, ADeadlineStopsTheStatementAfterTheAnswerToo) {
+  auto options = Loopback::AsProxy();
+  options.headers.emplace_back(contract::kTimeLeftHeader, "500");
+  const auto info = client_->GetFlightInfo(options, fl::FlightDescriptor::Command(kEndless));
+  ASSERT_TRUE(info.ok()) << info.status().ToString();
+  EXPECT_EQ(server_.runner().activity().Get().running_statements, 1u);
+  auto reader = client_->DoGet(Loopback::AsProxy(), (*info)->endpoints()[0].ticket);
+  ASSERT_TRUE(reader.ok());
+  const auto status = (*reader)->ToTable().status();
+  EXPECT_EQ(CodeOf(status), fl::FlightStatusCode::TimedOut) << status.ToString();
+  EXPECT_THAT(status.ToString(), HasSubstr("deadline of the call"));
+  EXPECT_TRUE(Eventually([&] { return server_.runner().activity().Get().running_statements == 0; }));
+}
+
+TEST_F(FlightTest, AnAnswerDoesNotWaitForSlowRows) {
+  const auto options = Loopback::AsProxy();
+  const auto info = client_->GetFlightInfo(
+      options,
+      fl::FlightDescriptor::Command(
+          "SELECT count(*) AS n FROM range(30000) a, range(30000) b WHERE (a.range * b.range) % 7 = 3"));
+  ASSERT_TRUE(info.ok()) << info.status().ToString();
+  EXPECT_EQ(server_.runner().activity().Get().running_statements, 1u)
+      << "this machine is too fast for the test";
+  const auto rows = Read(**info, options);
+  ASSERT_TRUE(rows.ok()) << rows.status().ToString();
+  EXPECT_EQ((*rows)->schema()->field_names(), std::vector<std::string>{"n"});
+  EXPECT_EQ((*rows)->num_rows(), 1);
+  EXPECT_TRUE(Eventually([&] { return server_.runner().activity().Get().open_streams == 0; }));
+}
+
+TEST_F(FlightTest, AReaderThatLeavesBeforeTheFirstRowStopsTheStatement) {
+  const auto options = Loopback::AsProxy();
+  const auto info = client_->GetFlightInfo(options, fl::FlightDescriptor::Command(kEndless));
+  ASSERT_TRUE(info.ok()) << info.status().ToString();
+  auto reader = client_->DoGet(options, (*info)->endpoints()[0].ticket);
+  ASSERT_TRUE(reader.ok());
+  ASSERT_TRUE((*reader)->GetSchema().ok()) << "the columns come before the rows";
+  (*reader)->Cancel();
+  EXPECT_TRUE(Eventually([&] { return server_.runner().activity().Get().running_statements == 0; }));
+  EXPECT_TRUE(Eventually([&] { return server_.runner().activity().Get().open_streams == 0; }));
+}
+
+// Such a text expands into several statements, the last of which has ended before the columns are known.
+TEST_F(FlightTest, AResultThatEndsWhileItsColumnsAreLookedFor) {
+  const auto rows = Raw("PIVOT (SELECT range % 2 AS x FROM range(5)) ON x USING count(*)");
+  ASSERT_TRUE(rows.ok()) << rows.status().ToString();
+  EXPECT_EQ((*rows)->schema()->field_names(), (std::vector<std::string>{"0", "1"}));
+  EXPECT_EQ((*rows)->num_rows(), 1);
+}
+
+TEST_F(FlightTest, CancelByTicketWhileItComputes) {
+  const auto options = Loopback::AsProxy();
+  auto info = client_->GetFlightInfo(options, fl::FlightDescriptor::Command(kEndless));
+  ASSERT_TRUE(info.ok()) << info.status().ToString();
+  EXPECT_EQ(server_.runner().activity().Get().running_statements, 1u);
+  const auto result = client_->CancelFlightInfo(options, fl::CancelFlightInfoRequest(std::move(*info)));
+  ASSERT_TRUE(result.ok()) << result.status().ToString();
+  EXPECT_EQ(result->status, fl::CancelStatus::kCancelled);
+  EXPECT_TRUE(Eventually([&] { return server_.runner().activity().Get().running_statements == 0; }));
+  EXPECT_TRUE(Eventually([&] { return server_.runner().activity().Get().open_streams == 0; }));
 }
 
 TEST_F(FlightTest, AReaderThatLeavesStopsTheStream) {

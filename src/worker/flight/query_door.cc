@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <optional>
 #include <utility>
 
@@ -52,15 +53,21 @@ class WatchedStream final : public fl::FlightDataStream {
   session::CallWatch::Guard guard_;
 };
 
+// What the proxy says in a header; nullopt when it says nothing.
+template <typename T>
+std::optional<T> NumberIn(const fl::ServerCallContext& context, const char* header) {
+  const auto& headers = context.incoming_headers();
+  const auto found = headers.find(header);
+  if (found == headers.end()) return std::nullopt;
+  const std::string_view text = found->second;
+  T number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size() ? std::optional(number) : std::nullopt;
+}
+
 // How large a result the proxy would take at once; 0 when it asks for none.
 size_t EarlyBytesWanted(const fl::ServerCallContext& context) {
-  const auto& headers = context.incoming_headers();
-  const auto found = headers.find(contract::kEarlyResultHeader);
-  size_t bytes = 0;
-  if (found == headers.end()) return bytes;
-  const std::string_view text = found->second;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bytes);
-  return error == std::errc() ? std::min(bytes, kMaxEarlyBytes) : 0;
+  return std::min(NumberIn<size_t>(context, contract::kEarlyResultHeader).value_or(0), kMaxEarlyBytes);
 }
 
 void SendEarly(const fl::ServerCallContext& context, const std::string& ticket,
@@ -104,7 +111,12 @@ base::Result<std::shared_ptr<session::OpenResult>> QueryDoor::RunFor(const sessi
 arrow::Result<QueryDoor::Info> QueryDoor::GetInfo(const Context& context, const session::Statement& statement,
                                                   const fl::FlightDescriptor& descriptor,
                                                   const MakeTicket& make_ticket) {
-  ARROW_ASSIGN_OR_RAISE(auto stream, Execute(CallerOf(context, statement.transaction), statement));
+  session::Caller caller = CallerOf(context, statement.transaction);
+  caller.first_rows_wait = kFirstRowsWait;
+  if (const auto left = NumberIn<int64_t>(context, contract::kTimeLeftHeader)) {
+    caller.first_rows_deadline = base::Clock::System().Now() + std::chrono::milliseconds(*left);
+  }
+  ARROW_ASSIGN_OR_RAISE(auto stream, Execute(caller, statement));
   return InfoOf(context, std::move(stream), descriptor, make_ticket);
 }
 

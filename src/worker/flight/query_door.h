@@ -2,6 +2,7 @@
 
 #include <arrow/flight/server.h>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -19,13 +20,18 @@ class QueryDoor {
   // A longer text is refused; it bounds what parsing may cost.
   static constexpr size_t kMaxSqlBytes = 16 << 20;
 
+  // How long GetFlightInfo waits for the first rows, once the columns are known. Many clients can't stop a
+  // statement before they have its ticket. Most results are whole by then, and most errors have shown.
+  static constexpr std::chrono::milliseconds kFirstRowsWait{200};
+
   using Context = arrow::flight::ServerCallContext;
   using MakeTicket = std::function<arrow::Result<std::string>(const std::string& handle)>;
   using Info = std::unique_ptr<arrow::flight::FlightInfo>;
   using Stream = std::unique_ptr<arrow::flight::FlightDataStream>;
 
-  // Runs the statement and keeps its result under a ticket, or sends it along when the proxy asked for that
-  // and it is small. `make_ticket` turns the handle into ticket bytes.
+  // Starts the statement and keeps its result under a ticket (what changes something has run to its end), or
+  // sends it along when the proxy asked for that and it is small. `make_ticket` turns the handle into ticket
+  // bytes.
   arrow::Result<Info> GetInfo(const Context& context, const session::Statement& statement,
                               const arrow::flight::FlightDescriptor& descriptor,
                               const MakeTicket& make_ticket);

@@ -19,6 +19,18 @@ class Activity {
   void StreamOpened();
   void StreamClosed();
 
+  // A statement that runs while it lives.
+  class Running {
+   public:
+    explicit Running(Activity& activity) : activity_(activity) { activity_.StatementStarted(); }
+    ~Running() { activity_.StatementEnded(); }
+    Running(const Running&) = delete;
+    Running& operator=(const Running&) = delete;
+
+   private:
+    Activity& activity_;
+  };
+
   struct Snapshot {
     uint32_t running_statements = 0;
     uint32_t open_streams = 0;

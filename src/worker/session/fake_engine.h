@@ -67,6 +67,7 @@ class FakeStream final : public engine::ResultStream {
 
   const std::shared_ptr<arrow::Schema>& schema() const override { return schema_; }
 
+  bool Advance(std::chrono::steady_clock::time_point) override { return !stalls_; }
   base::Result<std::shared_ptr<arrow::RecordBatch>> Next() override {
     if (stalls_) (void)cancelled_.WaitClosed(kFakePatience);
     if (cancelled_.WaitClosed(std::chrono::milliseconds(0))) {

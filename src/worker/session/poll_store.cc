@@ -27,17 +27,11 @@ std::unexpected<base::Error> Unknown() {
 }  // namespace
 
 PollStore::~PollStore() {
-  std::list<std::shared_ptr<Entry>> entries;
-  {
-    const std::lock_guard lock(mutex_);
-    entries.swap(entries_);
-  }
-  for (const auto& entry : entries) entry->given_up.store(true);
-  for (const auto& entry : entries) Join(*entry);
-}
-
-void PollStore::Join(Entry& entry) {
-  if (entry.thread.joinable()) entry.thread.join();
+  std::unique_lock lock(mutex_);
+  for (const auto& entry : entries_) entry->given_up.store(true);
+  ended_.wait(lock, [this] {
+    return std::ranges::all_of(entries_, [](const auto& entry) { return entry->outcome.has_value(); });
+  });
 }
 
 Result<std::string> PollStore::Start(Run run) {
@@ -50,13 +44,18 @@ Result<std::string> PollStore::Start(Run run) {
                 "This user has " + std::to_string(kMaxPolls) +
                     " statements under way that are polled for. Wait for one of them, or cancel it.");
   }
-  entries_.push_back(entry);
-  entry->thread = std::thread([this, raw = entry.get(), run = std::move(run)] {
-    auto outcome = run([raw] { return raw->given_up.load(); }, raw->progress);
+  const bool started = threads_.Run([this, entry, run = std::move(run)] {
+    auto outcome = run([&entry] { return entry->given_up.load(); }, entry->progress);
     const std::lock_guard done(mutex_);
-    raw->outcome = std::move(outcome);
+    entry->outcome = std::move(outcome);
     ended_.notify_all();
   });
+  if (!started) {
+    return Fail(ErrorCode::kResourceExhausted,
+                "No thread is free for a statement that is polled for. Try again in a moment, or use "
+                "GetFlightInfo.");
+  }
+  entries_.push_back(entry);
   return entry->name;
 }
 
@@ -89,7 +88,6 @@ Result<PollStore::Answer> PollStore::Await(const std::string& name, std::chrono:
     answer.outcome = std::move(entry->outcome);
     entries_.remove(entry);
   }
-  Join(*entry);
   return answer;
 }
 
@@ -103,18 +101,16 @@ Result<void> PollStore::Cancel(const std::string& name) {
 
 // What was given up is kept until its thread has ended, which the bound counts.
 void PollStore::Sweep() {
-  std::vector<std::shared_ptr<Entry>> ended;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto now = clock_.Now();
-    std::erase_if(entries_, [&](const auto& entry) {
-      if (!entry->asked && now - entry->last_asked >= kLife) entry->given_up.store(true);
-      if (!entry->given_up.load() || !entry->outcome || entry->asked) return false;
-      ended.push_back(entry);
-      return true;
-    });
-  }
-  for (const auto& entry : ended) Join(*entry);
+  std::vector<std::shared_ptr<Entry>>
+      ended;  // destroyed outside the lock, with the results that nobody wanted
+  const std::lock_guard lock(mutex_);
+  const auto now = clock_.Now();
+  std::erase_if(entries_, [&](const auto& entry) {
+    if (!entry->asked && now - entry->last_asked >= kLife) entry->given_up.store(true);
+    if (!entry->given_up.load() || !entry->outcome || entry->asked) return false;
+    ended.push_back(entry);
+    return true;
+  });
 }
 
 size_t PollStore::size() const {

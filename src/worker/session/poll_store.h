@@ -9,22 +9,23 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <thread>
 
 #include "base/clock.h"
 #include "base/error.h"
 #include "worker/session/call_watch.h"
 #include "worker/session/open_result.h"
 #include "worker/session/statement_progress.h"
+#include "worker/session/task_threads.h"
 
 namespace pondpilot::worker::session {
 
 // Statements that run while their clients are away and ask now and then (PollFlightInfo), each on a thread
-// that the store owns, under unguessable names. Who does not ask for kLife has given up: the statement is
+// of its own, under unguessable names. Who does not ask for kLife has given up: the statement is
 // stopped. Thread-safe.
 class PollStore {
  public:
-  explicit PollStore(const base::Clock& clock) : clock_(clock) {}
+  // Both must outlive the store.
+  PollStore(const base::Clock& clock, TaskThreads& threads) : clock_(clock), threads_(threads) {}
   ~PollStore();
   PollStore(const PollStore&) = delete;
   PollStore& operator=(const PollStore&) = delete;
@@ -33,7 +34,7 @@ class PollStore {
   // Runs the statement; `gone` says that nobody wants it any more.
   using Run = std::function<Outcome(const CallWatch::Gone& gone, StatementProgress& progress)>;
 
-  // Gives the name; kResourceExhausted when kMaxPolls are there.
+  // Gives the name; kResourceExhausted when kMaxPolls are there, or no thread is free.
   base::Result<std::string> Start(Run run);
 
   struct Answer {
@@ -59,13 +60,12 @@ class PollStore {
     std::optional<Outcome> outcome;
     base::Clock::Steady last_asked;
     bool asked = false;  // a call waits for it now
-    std::thread thread;
   };
 
   std::shared_ptr<Entry> Find(const std::string& name);
-  static void Join(Entry& entry);
 
   const base::Clock& clock_;
+  TaskThreads& threads_;
   mutable std::mutex mutex_;
   std::condition_variable ended_;
   std::list<std::shared_ptr<Entry>> entries_;

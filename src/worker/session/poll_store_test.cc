@@ -63,7 +63,8 @@ TEST_F(Polls, AreBounded) {
 TEST(PollsTime, WhoDoesNotAskHasGivenUp) {
   FakeEngine engine;
   base::ManualClock clock;
-  PollStore polls(clock);
+  TaskThreads threads;
+  PollStore polls(clock, threads);
   std::atomic<bool> stopped{false};
   const std::string name = *polls.Start([&](const CallWatch::Gone& gone, StatementProgress&) {
     stopped = Eventually([&] { return gone(); });

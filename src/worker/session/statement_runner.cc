@@ -8,17 +8,6 @@ namespace {
 
 using base::Result;
 
-class RunningMark {
- public:
-  explicit RunningMark(Activity& activity) : activity_(activity) { activity_.StatementStarted(); }
-  ~RunningMark() { activity_.StatementEnded(); }
-  RunningMark(const RunningMark&) = delete;
-  RunningMark& operator=(const RunningMark&) = delete;
-
- private:
-  Activity& activity_;
-};
-
 class ProgressMark {
  public:
   ProgressMark(StatementProgress* progress, engine::Connection& connection) : progress_(progress) {
@@ -42,10 +31,10 @@ StatementRunner::StatementRunner(engine::Engine& engine, const base::Clock& cloc
       meanwhile_(std::move(meanwhile)),
       activity_(clock),
       sessions_(engine, clock),
+      watch_(meanwhile_),
       tickets_(clock),
       prepared_(clock),
-      watch_(meanwhile_),
-      polls_(clock),
+      polls_(clock, threads_),
       sweeper_(&StatementRunner::SweepLoop, this) {}
 
 StatementRunner::~StatementRunner() {
@@ -65,7 +54,7 @@ Result<T> StatementRunner::On(const Caller& caller, const Run<T>& run, std::chro
   }
   auto session = sessions_.Get(caller.connection_name);
   if (!session) return std::unexpected(session.error());
-  const RunningMark running(activity_);  // also while it waits for its connection
+  const Activity::Running running(activity_);  // also while it waits for its connection
   auto lease = (*session)->Acquire(caller.use, caller.deadline, caller.gone);
   if (!lease) return std::unexpected(lease.error());
   const auto limit = std::make_shared<TimeLimit>(clock_, most);
@@ -89,7 +78,11 @@ Result<std::shared_ptr<OpenResult>> StatementRunner::OpenOn(const Caller& caller
       });
   if (!result) return result;
   const CallWatch::Guard guard(watch_, caller.gone, [stream = result->get()] { stream->Cancel(); });
-  const RunningMark running(activity_);
+  if (caller.first_rows_wait) {
+    return OpenResult::PrefetchWithin(std::move(*result), threads_, *caller.first_rows_wait,
+                                      caller.first_rows_deadline);
+  }
+  const Activity::Running running(activity_);
   if (auto fetched = (*result)->Prefetch(); !fetched) return std::unexpected(fetched.error());
   return result;
 }

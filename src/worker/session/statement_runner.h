@@ -1,10 +1,12 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -14,6 +16,7 @@
 #include "worker/session/prepared_store.h"
 #include "worker/session/session_registry.h"
 #include "worker/session/statement_progress.h"
+#include "worker/session/task_threads.h"
 #include "worker/session/ticket_store.h"
 #include "worker/session/time_limit.h"
 
@@ -26,6 +29,10 @@ struct Caller {
   base::Clock::Steady deadline;  // for waiting for a connection
   Use use{};
   StatementProgress* progress = nullptr;  // outlives the call
+  // The most that the call waits for the first rows of its result; without it, for as long as they take.
+  std::optional<std::chrono::milliseconds> first_rows_wait = {};
+  // With it: the statement is stopped when they are not there by then, also after the call.
+  std::optional<base::Clock::Steady> first_rows_deadline = {};
 };
 
 // Runs statements for the doors (Flight, later others): picks the session's connection, watches for a client
@@ -38,8 +45,9 @@ class StatementRunner {
   ~StatementRunner();
 
   // Runs all statements of `sql`; the result is that of the last one. Blocks until its first rows are there,
-  // or until the caller has gone (kCancelled). The result holds what it needs of the session until it is
-  // destroyed.
+  // or until the caller has gone (kCancelled). When the caller waits no longer, the rows go on being computed
+  // and reading waits for them; an error then shows there. The result holds what it needs of the session
+  // until it is destroyed.
   base::Result<std::shared_ptr<OpenResult>> Execute(const Caller& caller, std::string_view sql);
   // The same with values, see engine::Connection::ExecuteWith.
   base::Result<std::shared_ptr<OpenResult>> ExecuteWith(const Caller& caller, std::string_view sql,
@@ -96,10 +104,11 @@ class StatementRunner {
   const std::function<void()> meanwhile_;
   Activity activity_;
   SessionRegistry sessions_;
-  CallWatch watch_;  // open results use it
+  CallWatch watch_;      // open results use it
+  TaskThreads threads_;  // their tasks use what stands above
   TicketStore tickets_;
   PreparedStore prepared_;
-  PollStore polls_;  // its threads use what stands above
+  PollStore polls_;  // what it runs uses what stands above
   std::atomic<bool> draining_{false};
   std::atomic<std::chrono::milliseconds> statement_timeout_{std::chrono::milliseconds(0)};
 

@@ -26,13 +26,21 @@ std::string TicketStore::Put(std::shared_ptr<OpenResult> result) {
   std::list<Entry> dropped;  // destroyed outside the lock: that cancels their statements
   std::string ticket = NewTicket();
   const std::lock_guard lock(mutex_);
-  waiting_bytes_ += result->waiting_bytes();
   entries_.push_back({ticket, clock_.Now() + kLife, std::move(result)});
-  while (entries_.size() > kMaxTickets || (waiting_bytes_ > max_waiting_bytes_ && entries_.size() > 1)) {
-    waiting_bytes_ -= entries_.front().result->waiting_bytes();
-    dropped.splice(dropped.end(), entries_, entries_.begin());
-  }
+  dropped = OverBounds();
   return ticket;
+}
+
+// The oldest, until the rest keep the bounds. The bytes of a result grow while its first rows are computed.
+std::list<TicketStore::Entry> TicketStore::OverBounds() {
+  uint64_t bytes = 0;
+  for (const Entry& entry : entries_) bytes += entry.result->waiting_bytes();
+  std::list<Entry> over;
+  while (entries_.size() > kMaxTickets || (bytes > max_waiting_bytes_ && entries_.size() > 1)) {
+    bytes -= std::min(bytes, entries_.front().result->waiting_bytes());
+    over.splice(over.end(), entries_, entries_.begin());
+  }
+  return over;
 }
 
 base::Result<std::shared_ptr<OpenResult>> TicketStore::Take(const std::string& ticket) {
@@ -40,7 +48,6 @@ base::Result<std::shared_ptr<OpenResult>> TicketStore::Take(const std::string& t
   const auto found = std::ranges::find(entries_, ticket, &Entry::ticket);
   if (found == entries_.end() || found->expires_at <= clock_.Now()) return NoSuchTicket();
   auto result = std::move(found->result);
-  waiting_bytes_ -= result->waiting_bytes();
   entries_.erase(found);
   std::erase_if(reading_, [](const auto& entry) { return entry.second.expired(); });
   reading_.emplace(ticket, result);
@@ -52,7 +59,6 @@ base::Result<void> TicketStore::Cancel(const std::string& ticket) {
   const std::lock_guard lock(mutex_);
   if (const auto found = std::ranges::find(entries_, ticket, &Entry::ticket); found != entries_.end()) {
     result = std::move(found->result);
-    waiting_bytes_ -= result->waiting_bytes();
     entries_.erase(found);
     return {};
   }
@@ -78,7 +84,6 @@ void TicketStore::Release(const engine::Connection* connection, bool reading) {
   for (auto it = entries_.begin(); it != entries_.end();) {
     const auto at = it++;
     if (!at->result->Holds(connection)) continue;
-    waiting_bytes_ -= at->result->waiting_bytes();
     dropped.splice(dropped.end(), entries_, at);
   }
   if (!reading) return;
@@ -93,8 +98,8 @@ void TicketStore::Release(const engine::Connection* connection, bool reading) {
 void TicketStore::Sweep() {
   std::list<Entry> dropped;
   const std::lock_guard lock(mutex_);
+  dropped = OverBounds();
   while (!entries_.empty() && entries_.front().expires_at <= clock_.Now()) {
-    waiting_bytes_ -= entries_.front().result->waiting_bytes();
     dropped.splice(dropped.end(), entries_, entries_.begin());
   }
   std::erase_if(reading_, [](const auto& entry) { return entry.second.expired(); });
@@ -104,7 +109,6 @@ void TicketStore::Clear() {
   std::list<Entry> dropped;
   const std::lock_guard lock(mutex_);
   dropped.swap(entries_);
-  waiting_bytes_ = 0;
 }
 
 size_t TicketStore::size() const {

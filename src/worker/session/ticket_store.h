@@ -14,7 +14,8 @@
 
 namespace pondpilot::worker::session {
 
-// Results that GetFlightInfo has opened and DoGet has not yet fetched, under unguessable tickets. Bounded in
+// Results that GetFlightInfo has opened and DoGet has not yet fetched, under unguessable tickets, also while
+// their first rows are still being computed. Bounded in
 // number, bytes and time; a ticket works once. Thread-safe.
 class TicketStore {
  public:
@@ -37,7 +38,7 @@ class TicketStore {
   // Stops the statements whose results hold this connection: those that nobody reads yet, and with `reading`
   // also those that are being read.
   void Release(const engine::Connection* connection, bool reading);
-  // Drops what has expired.
+  // Drops what has expired, and the oldest past a bound.
   void Sweep();
   // Drops everything that is not being read.
   void Clear();
@@ -55,11 +56,12 @@ class TicketStore {
     std::shared_ptr<OpenResult> result;
   };
 
+  std::list<Entry> OverBounds();
+
   const base::Clock& clock_;
   const uint64_t max_waiting_bytes_;
   mutable std::mutex mutex_;
   std::list<Entry> entries_;  // oldest in front
-  uint64_t waiting_bytes_ = 0;
   // For Cancel: as many as calls that stream, and a few that have ended since the last look.
   std::unordered_map<std::string, std::weak_ptr<OpenResult>> reading_;
 };

@@ -211,6 +211,17 @@ def test_objects_at_each_depth(adbc, depth):
     assert columns["name"]["ordinal_position"] == 2
 
 
+@pytest.mark.parametrize("setting", ["arrow_large_buffer_size", "produce_arrow_string_view"])
+def test_objects_under_a_sessions_own_string_type(server: Proxy, setting):
+    """A session of its own, because the setting stays in it."""
+    with connect("127.0.0.1", server.port(8081), server.token("adbc"), autocommit=True) as connection:
+        rows(connection, f"SET {setting} = true")
+        found = connection.adbc_get_objects(depth="tables", catalog_filter="shop").read_all().to_pylist()
+        assert [one["catalog_name"] for one in found] == ["shop"]
+        tables = [t["table_name"] for schema in found[0]["catalog_db_schemas"] for t in schema["db_schema_tables"]]
+        assert "customers" in tables
+
+
 def test_objects_by_pattern(adbc):
     def tables(**filters) -> list[str]:
         objects = adbc.adbc_get_objects(depth="tables", catalog_filter="shop", **filters).read_all().to_pylist()
@@ -359,7 +370,7 @@ def ended_by(act, run) -> tuple[BaseException | None, float]:
 
 def test_cancel_while_it_runs(adbc):
     with adbc.cursor() as cursor:
-        error, seconds = ended_by(cursor.adbc_cancel, lambda: cursor.execute(ENDLESS))
+        error, seconds = ended_by(cursor.adbc_cancel, lambda: (cursor.execute(ENDLESS), cursor.fetchall()))
         assert isinstance(error, manager.Error), error
         assert seconds < 5
     assert rows(adbc, "SELECT 42") == [(42,)]
@@ -379,7 +390,9 @@ def test_timeouts(adbc):
     with adbc.cursor() as cursor:
         cursor.adbc_statement.set_options(**{"adbc.flight.sql.rpc.timeout_seconds.query": 1.0})
         begin = time.monotonic()
+        # The call that starts it has been answered by then: reading ends.
         with pytest.raises(manager.Error, match="(?i)deadline|timeout"):
             cursor.execute(ENDLESS)
+            cursor.fetchall()
         assert time.monotonic() - begin < 10
     assert rows(adbc, "SELECT 42") == [(42,)]
