@@ -193,7 +193,10 @@ BoundStream::BoundStream(std::unique_ptr<BoundStatement> statement, std::unique_
 
 BoundStream::~BoundStream() {
   current_.reset();
-  if (!ended_) RollBack();
+  OnDeepStackOrOwn([this] {
+    if (!ended_) RollBack();
+    statement_.reset();
+  });
 }
 
 Result<void> BoundStream::Commit() {

@@ -128,16 +128,19 @@ Result<void> DuckDbConnection::RollBackFailed() {
 }
 
 Result<void> DuckDbConnection::End(bool commit) {
-  auto ended = Call<void>(commit ? "COMMIT" : "ROLLBACK", [&]() -> Result<void> {
-    if (commit) {
-      if (auto failed = RollBackFailed(); !failed) return failed;
-      connection_->Commit();
-    } else {
-      connection_->Rollback();
-    }
-    return {};
-  });
-  own_transaction_.store(false);
+  auto ended = Call<void>(
+      commit ? "COMMIT" : "ROLLBACK",
+      [&]() -> Result<void> {
+        if (commit) {
+          if (auto failed = RollBackFailed(); !failed) return failed;
+          connection_->Commit();
+        } else {
+          connection_->Rollback();
+        }
+        return {};
+      },
+      Kind::kEnd);
+  if (ended || !InTransaction()) own_transaction_.store(false);
   return ended;
 }
 

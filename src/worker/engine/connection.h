@@ -43,9 +43,12 @@ class DuckDbConnection final : public Connection {
 
  private:
   // Does `run` as the connection's one call: nothing else at the same time, interruptible, watched. What
-  // DuckDB throws becomes its error, with its place in `sql`.
+  // DuckDB throws becomes its error, with its place in `sql`. When other statements have taken all memory,
+  // only what ends something is done.
+  enum class Kind { kWork, kEnd };
   template <typename T>
-  base::Result<T> Call(std::string_view sql, const std::function<base::Result<T>()>& run);
+  base::Result<T> Call(std::string_view sql, const std::function<base::Result<T>()>& run,
+                       Kind kind = Kind::kWork);
 
   using Statements = duckdb::vector<duckdb::unique_ptr<duckdb::SQLStatement>>;
   // The statements of a text, all of which the policy allows; at least one.
@@ -78,7 +81,8 @@ class DuckDbConnection final : public Connection {
 };
 
 template <typename T>
-base::Result<T> DuckDbConnection::Call(std::string_view sql, const std::function<base::Result<T>()>& run) {
+base::Result<T> DuckDbConnection::Call(std::string_view sql, const std::function<base::Result<T>()>& run,
+                                       Kind kind) {
   if (executing_.exchange(true)) {
     return base::Fail(base::ErrorCode::kFailedPrecondition, "The connection is busy with another statement.");
   }
@@ -87,7 +91,7 @@ base::Result<T> DuckDbConnection::Call(std::string_view sql, const std::function
   base::Result<T> result;
   {
     const CallGate::Inside inside(*gate_);
-    const bool ran = OnDeepStack([&] {
+    const auto guarded = [&] {
       try {
         result = run();
       } catch (const std::exception& thrown) {
@@ -95,8 +99,12 @@ base::Result<T> DuckDbConnection::Call(std::string_view sql, const std::function
         error.AddErrorLocation(std::string(sql));
         result = std::unexpected(ToError(error));
       }
-    });
-    if (!ran) result = std::unexpected(NoRoomToRun());
+    };
+    if (kind == Kind::kEnd) {
+      OnDeepStackOrOwn(guarded);
+    } else if (!OnDeepStack(guarded)) {
+      result = std::unexpected(NoRoomToRun());
+    }
   }
   executing_.store(false);
   if (!result) {

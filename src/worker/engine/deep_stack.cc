@@ -36,6 +36,9 @@ class Stack {
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (memory == MAP_FAILED) return std::nullopt;
     Stack stack(memory);
+    // One huge page would make every call look like a deep one. Where there are none this fails, which is as
+    // well.
+    (void)::madvise(memory, kDeepStackBytes + PageBytes(), MADV_NOHUGEPAGE);
     // Whoever goes deeper shall end there, and not in somebody else's memory.
     if (::mprotect(memory, PageBytes(), PROT_NONE) != 0) return std::nullopt;
     return stack;
@@ -71,6 +74,9 @@ class Stack {
 
 class Pool {
  public:
+  // So that to return a stack takes no memory.
+  Pool() { kept_.reserve(kKeptDeepStacks); }
+
   std::optional<Stack> Take() {
     {
       const std::lock_guard lock(mutex_);

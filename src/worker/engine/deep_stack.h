@@ -50,4 +50,11 @@ bool OnDeepStack(Work&& work) {
   return true;
 }
 
+// For what must be done and takes little depth, as ending a transaction or a plan: on a deep stack, or on the
+// thread's own when there is none.
+template <typename Work>
+void OnDeepStackOrOwn(Work&& work) {
+  if (!OnDeepStack(work)) work();
+}
+
 }  // namespace pondpilot::worker::engine

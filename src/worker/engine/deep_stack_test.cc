@@ -7,10 +7,14 @@
 
 #include <atomic>
 #include <fstream>
+#include <latch>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "base/temporary_folder.h"
+#include "worker/engine/engine.h"
 
 namespace pondpilot::worker::engine {
 namespace {
@@ -113,6 +117,40 @@ TEST(DeepStackDeathTest, SaysWhenThereIsNoMemoryForOne) {
     bool called = false;
     const bool ran = OnDeepStack([&] { called = true; });
     ::_exit(!ran && !called ? 0 : 1);
+  };
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(in_a_small_process(), ::testing::ExitedWithCode(0), "");
+}
+
+// Others hold all the stacks there are, and there is no memory for more.
+TEST(DeepStackDeathTest, ATransactionEndsAlsoWithoutOne) {
+  if (kSanitized) GTEST_SKIP() << "under a sanitizer calls stay on their thread's stack";
+  const auto in_a_small_process = [] {
+    const base::TemporaryFolder spill;
+    auto engine = Engine::Open({512ull << 20, 1, spill.path()});
+    if (!engine || !(*engine)->AttachAndLockDown({}, {})) ::_exit(2);
+    auto connection = (*engine)->Connect();
+    if (!connection || !(*connection)->Begin() || !(*connection)->Execute("CREATE TABLE t (a INT)"))
+      ::_exit(3);
+    std::latch taken(kKeptDeepStacks + 1);
+    std::latch done(1);
+    std::vector<std::jthread> others;
+    for (size_t i = 0; i < kKeptDeepStacks; ++i) {
+      others.emplace_back([&] {
+        OnDeepStack([&] {
+          taken.arrive_and_wait();
+          done.wait();
+        });
+      });
+    }
+    taken.arrive_and_wait();
+    const rlimit nothing_more{1 << 20, 1 << 20};
+    if (::setrlimit(RLIMIT_DATA, &nothing_more) != 0) ::_exit(4);
+    const auto refused = (*connection)->Execute("SELECT 42");
+    const bool told = !refused && refused.error().code == base::ErrorCode::kResourceExhausted;
+    const auto ended = (*connection)->End(false);
+    const bool out = !(*connection)->InTransaction();
+    ::_exit(told && ended && out ? 0 : 5);
   };
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(in_a_small_process(), ::testing::ExitedWithCode(0), "");

@@ -61,8 +61,7 @@ DuckDbStream::~DuckDbStream() {
   // Tasks on other threads may wait for a server: closing waits for them.
   const CallGate::Inside inside(*source_.gate);
   Cancel();
-  // Without a deep stack on the thread's own: to end a plan takes less depth than to make it.
-  if (!OnDeepStack([&] { Close(); })) Close();
+  OnDeepStackOrOwn([this] { Close(); });
 }
 
 bool DuckDbStream::open() const {
@@ -140,7 +139,7 @@ std::shared_ptr<arrow::RecordBatch> DuckDbStream::NextKept() {
 Result<std::shared_ptr<arrow::RecordBatch>> DuckDbStream::Next() {
   const CallGate::Inside inside(*source_.gate);
   if (cancelled_.load()) {
-    if (open()) Close();
+    if (open()) OnDeepStackOrOwn([this] { Close(); });
     return Fail(ErrorCode::kCancelled, "The statement was cancelled.");
   }
   if (auto kept = NextKept()) return kept;

@@ -190,6 +190,7 @@ class FakeEngine final : public engine::Engine {
   std::atomic<int> executing{0};
   std::atomic<int> open_streams{0};
   std::atomic<bool> is_healthy{true};
+  std::atomic<bool> ends_transactions{true};
   std::atomic<uint64_t> buffer_bytes{0};
   std::optional<base::Error> lock_down_error;
 
@@ -231,6 +232,7 @@ inline base::Result<void> FakeConnection::Begin() {
 
 inline base::Result<void> FakeConnection::End(bool commit) {
   engine_.Note(commit ? "Commit" : "Rollback");
+  if (!engine_.ends_transactions.load()) return base::Fail(base::ErrorCode::kInternal, "it does not end");
   in_transaction_ = false;
   by_handle_ = false;
   return {};

@@ -241,9 +241,11 @@ void Session::SweepTransactions(base::Clock::Steady now, std::chrono::millisecon
   }
   for (engine::Connection* connection : abandoned) {
     if (const auto ended = connection->End(false); !ended) {
-      // It is closed with the session.
       telemetry::Log(telemetry::Level::kWarn, "An abandoned transaction could not be rolled back",
                      {{"reason", ended.error().message}});
+      // Nobody's later statements may land in it: it goes with its connection.
+      const std::lock_guard lock(mutex_);
+      Find(connection).superseded = true;
     }
     Release(connection);
   }

@@ -156,5 +156,24 @@ TEST(SessionTransactions, AreRolledBackWhenNobodyUsesThem) {
   EXPECT_FALSE(session->state().in_transaction);
 }
 
+TEST(SessionTransactions, ThatDoNotEndTakeNobodysStatements) {
+  FakeEngine engine;
+  base::ManualClock clock;
+  SessionRegistry registry(engine, clock);
+  const auto session = *registry.Get("a");
+  {
+    auto lease = session->Acquire({}, clock.Now(), [] { return false; });
+    ASSERT_TRUE(lease->connection().Begin().has_value());
+    ASSERT_TRUE(lease->NameTransaction().has_value());
+  }
+  engine.ends_transactions.store(false);
+  clock.Advance(SessionRegistry::kTransactionIdleLife);
+  registry.Sweep();
+  EXPECT_EQ(engine.connections.load(), 0) << "it goes with its connection";
+  auto next = session->Acquire({}, clock.Now(), [] { return false; });
+  ASSERT_TRUE(next.has_value());
+  EXPECT_FALSE(next->connection().InTransaction());
+}
+
 }  // namespace
 }  // namespace pondpilot::worker::session
