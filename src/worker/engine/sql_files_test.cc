@@ -10,6 +10,7 @@
 #include <regex>
 #include <sstream>
 
+#include "worker/engine/deep_stack.h"
 #include "worker/engine/engine.h"
 
 namespace pondpilot::worker::engine {
@@ -95,6 +96,8 @@ TEST_P(SqlFileTest, Runs) {
       GTEST_SKIP() << "needs the limit on the data segment, against which a sanitizer's shadow memory counts";
 #endif
       // For the rest of the process: it is what a worker lives under.
+      // As in the worker: stacks count against the limit.
+      UseSmallThreadStacks();
       ASSERT_TRUE(LimitProcessMemory({512ull << 20, 2, ""}).has_value());
       continue;
     }
