@@ -95,8 +95,7 @@ TEST_P(SqlFileTest, Runs) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
       GTEST_SKIP() << "needs the limit on the data segment, against which a sanitizer's shadow memory counts";
 #endif
-      // For the rest of the process: it is what a worker lives under.
-      // As in the worker: stacks count against the limit.
+      // For the rest of the process: it is what a worker lives under. Threads' stacks count against it.
       UseSmallThreadStacks();
       ASSERT_TRUE(LimitProcessMemory({512ull << 20, 2, ""}).has_value());
       continue;
