@@ -3,7 +3,6 @@
 import concurrent.futures
 import time
 
-
 from tests.support.engine import docker, inspect, workers_on
 from tests.support.proxy import base_config
 from tests.support.waiting import eventually

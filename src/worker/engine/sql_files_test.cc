@@ -10,6 +10,7 @@
 #include <regex>
 #include <sstream>
 
+#include "worker/engine/deep_stack.h"
 #include "worker/engine/engine.h"
 
 namespace pondpilot::worker::engine {
@@ -131,7 +132,8 @@ TEST_P(SqlFileTest, Runs) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
       GTEST_SKIP() << "needs the limit on the data segment, against which a sanitizer's shadow memory counts";
 #endif
-      // For the rest of the process: it is what a worker lives under.
+      // For the rest of the process: it is what a worker lives under. Threads' stacks count against it.
+      UseSmallThreadStacks();
       ASSERT_TRUE(LimitProcessMemory({512ull << 20, 2, ""}).has_value());
       continue;
     }
