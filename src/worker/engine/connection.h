@@ -42,12 +42,10 @@ class DuckDbConnection final : public Connection {
   bool HasState() const override;
 
  private:
-  // When other statements have taken all memory, only what ends something is done.
   enum class Kind { kWork, kEnd };
   // Does `run` as the connection's one call: nothing else at the same time, interruptible, watched. What
   // DuckDB throws becomes its error, with its place in `sql`. When other statements have taken all memory,
   // only what ends something is done.
-  enum class Kind { kWork, kEnd };
   template <typename T>
   base::Result<T> Call(std::string_view sql, const std::function<base::Result<T>()>& run,
                        Kind kind = Kind::kWork);
