@@ -1,8 +1,12 @@
 #include "worker/engine/lock_down.h"
 
+#include <duckdb/catalog/catalog_entry/schema_catalog_entry.hpp>
+#include <duckdb/main/attached_database.hpp>
+#include <duckdb/main/database_manager.hpp>
 #include <duckdb/main/secret/secret.hpp>
 #include <duckdb/main/secret/secret_manager.hpp>
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <vector>
@@ -150,19 +154,33 @@ Result<void> LockDown(duckdb::Connection& own) {
   }
 }
 
+namespace {
+
+bool HasFunction(duckdb::SchemaCatalogEntry& schema, duckdb::ClientContext& context, const char* name) {
+  const auto transaction = schema.GetCatalogTransaction(context);
+  return std::ranges::any_of(
+      std::array{CatalogType::TABLE_FUNCTION_ENTRY, CatalogType::SCALAR_FUNCTION_ENTRY,
+                 CatalogType::AGGREGATE_FUNCTION_ENTRY, CatalogType::PRAGMA_FUNCTION_ENTRY,
+                 CatalogType::MACRO_ENTRY, CatalogType::TABLE_MACRO_ENTRY},
+      [&](CatalogType type) {
+        return schema.GetEntry(transaction, type, duckdb::Identifier(name)) != nullptr;
+      });
+}
+
+}  // namespace
+
 std::string RemainingFunction(duckdb::Connection& tenant) {
-  // Looked up one by one: duckdb_functions() would describe thousands of functions for it.
+  // Looked up one by one: duckdb_functions() would describe thousands of functions for it. In every schema:
+  // an extension may keep a second name for a function in one that isn't searched first.
   std::string left;
-  tenant.context->RunFunctionInTransaction([&] {
-    auto& catalog = duckdb::Catalog::GetSystemCatalog(*tenant.context);
-    for (const Removed& removed : kRemoved) {
-      for (const CatalogType type :
-           {CatalogType::TABLE_FUNCTION_ENTRY, CatalogType::SCALAR_FUNCTION_ENTRY,
-            CatalogType::AGGREGATE_FUNCTION_ENTRY, CatalogType::PRAGMA_FUNCTION_ENTRY,
-            CatalogType::MACRO_ENTRY, CatalogType::TABLE_MACRO_ENTRY}) {
-        if (catalog.GetEntry(*tenant.context, type, duckdb::Identifier("main"),
-                             duckdb::Identifier(removed.name), duckdb::OnEntryNotFound::RETURN_NULL)) {
-          left = removed.name;
+  auto& context = *tenant.context;
+  context.RunFunctionInTransaction([&] {
+    for (const auto& attached : duckdb::DatabaseManager::Get(context).GetDatabases(context)) {
+      // Other databases have no functions, and asking a server for its schemas takes as long as it likes.
+      if (!attached->GetCatalog().IsDuckCatalog()) continue;
+      for (const auto& schema : attached->GetCatalog().GetSchemas(context)) {
+        for (const Removed& removed : kRemoved) {
+          if (HasFunction(schema.get(), context, removed.name)) left = removed.name;
         }
       }
     }

@@ -36,6 +36,25 @@ TEST_F(LockDownTest, WhatItTakesAwayIsFoundWhileItIsThere) {
   EXPECT_TRUE(ProveRestricted(database_));
 }
 
+// Whatever kind of function has the name, and wherever it stands.
+TEST_F(LockDownTest, AFunctionUnderAnotherSchemaOrKindIsFound) {
+  ASSERT_TRUE(Restrict(own_));
+  ASSERT_FALSE(own_.Query("CREATE SCHEMA aside")->HasError());
+  ASSERT_FALSE(own_.Query("ATTACH ':memory:' AS other")->HasError());
+  for (const std::string schema : {"memory.main", "memory.aside", "other.main"}) {
+    for (const std::string body : {"(x) AS x", "(x) AS TABLE SELECT x"}) {
+      const std::string macro = schema + ".postgres_query";
+      const auto made = own_.Query("CREATE MACRO " + macro + body);
+      ASSERT_FALSE(made->HasError()) << made->GetError();
+      EXPECT_EQ(RemainingFunction(own_), "postgres_query") << macro << body;
+      ASSERT_FALSE(
+          own_.Query((body.find("TABLE") == std::string::npos ? "DROP MACRO " : "DROP MACRO TABLE ") + macro)
+              ->HasError());
+      EXPECT_EQ(RemainingFunction(own_), "");
+    }
+  }
+}
+
 TEST_F(LockDownTest, EachStepIsMissedByTheProof) {
   EXPECT_NE(Unproven(), "") << "nothing was done";
   ASSERT_TRUE(Restrict(own_));
