@@ -84,12 +84,30 @@ def test_the_callers_own_deadline_counts_when_it_is_sooner(limited, sub):
 
 
 def test_what_is_polled_for_is_stopped(limited, sub):
-    # pyarrow has no PollFlightInfo; the ADBC driver polls where it executes partitioned.
+    # pyarrow has no PollFlightInfo; the ADBC driver polls where it executes incrementally.
     dbapi = pytest.importorskip("adbc_driver_flightsql.dbapi", reason="adbc-driver-flightsql could not be installed from PyPI")
     options = {"adbc.flight.sql.authorization_header": f"Bearer {limited.token(sub)}"}
-    with dbapi.connect(limited.location.replace("grpc://", "grpc+tcp://"), db_kwargs=options, autocommit=True) as connection:
-        with connection.cursor() as cursor, pytest.raises(dbapi.Error, match="statement_timeout"):
+    with dbapi.connect(limited.location.replace("grpc://", "grpc+tcp://"), db_kwargs=options, autocommit=True) as connection, \
+            connection.cursor() as cursor:
+        cursor.adbc_statement.set_options(**{"adbc.statement.exec.incremental": "true"})
+        with pytest.raises(dbapi.Error, match="statement_timeout"):
             cursor.adbc_execute_partitions(ENDLESS)
+    # One that started it, and others until it was stopped.
+    assert limited.metrics()['pondpilot_flight_calls_total{method="PollFlightInfo",result="ok"}'] >= 2
+    eventually(lambda: idle(limited.worker_of(sub)), "nothing of it runs on", 5)
+
+
+def test_what_is_left_to_read_later_is_stopped(limited, sub):
+    dbapi = pytest.importorskip("adbc_driver_flightsql.dbapi", reason="adbc-driver-flightsql could not be installed from PyPI")
+    options = {"adbc.flight.sql.authorization_header": f"Bearer {limited.token(sub)}"}
+    with dbapi.connect(limited.location.replace("grpc://", "grpc+tcp://"), db_kwargs=options, autocommit=True) as connection, \
+            connection.cursor() as cursor:
+        partitions, _ = cursor.adbc_execute_partitions(ENDLESS)
+        assert len(partitions) == 1
+        with pytest.raises(dbapi.Error, match="statement_timeout"):
+            cursor.adbc_read_partition(partitions[0])
+            cursor.fetchall()
+    eventually(lambda: idle(limited.worker_of(sub)), "nothing of it runs on", 5)
 
 
 def test_statements_within_the_limit_are_not_touched(limited, sub):

@@ -130,6 +130,13 @@ class Proxy:
     def post(self, path: str, **how) -> requests.Response:
         return requests.post(self.url(path), timeout=how.pop("timeout", 15), **how)
 
+    def metrics(self) -> dict[str, float]:
+        """What /metrics says now, by name and labels."""
+        answer = self.get("/metrics", headers={"Authorization": f"Bearer {self.token('olga', pondpilot_admin=True)}"})
+        assert answer.status_code == 200, answer.text
+        lines = (line.rsplit(" ", 1) for line in answer.text.splitlines() if not line.startswith("#"))
+        return {name: float(value) for name, value in lines}
+
     def counts(self) -> dict[str, int]:
         return self.get("/health/detailed").json()["containers"]
 
