@@ -11,6 +11,7 @@
 #include "worker/engine/connection.h"
 #include "worker/engine/deep_stack.h"
 #include "worker/engine/errors.h"
+#include "worker/engine/kept_statements.h"
 
 namespace pondpilot::worker::engine {
 namespace {
@@ -38,10 +39,11 @@ Result<std::unique_ptr<ResultStream>> NoTimes(const BoundStatement& statement) {
 }  // namespace
 
 Result<std::unique_ptr<BoundStatement>> BoundStatement::Make(
-    StreamSource source, duckdb::unique_ptr<duckdb::PreparedStatement> prepared,
+    StreamSource source, std::string sql, duckdb::unique_ptr<duckdb::PreparedStatement> prepared,
     const ParameterRows& values) {
   std::unique_ptr<BoundStatement> out(new BoundStatement());
   out->source_ = std::move(source);
+  out->sql_ = std::move(sql);
   out->prepared_ = std::move(prepared);
   auto& context = *out->source_.connection->context;
   if (auto matched = out->MatchColumns(*values.schema); !matched) return std::unexpected(matched.error());
@@ -63,6 +65,10 @@ Result<std::unique_ptr<BoundStatement>> BoundStatement::Make(
   out->input_ = std::make_unique<ArrowInput>(context, *schema);
   out->chunk_.Initialize(duckdb::Allocator::DefaultAllocator(), out->input_->types());
   return out;
+}
+
+BoundStatement::~BoundStatement() {
+  if (!failed_ && done()) source_.statements->Put(std::move(sql_), std::move(prepared_));
 }
 
 // By name where the statement names its parameters and the columns have the names, by position otherwise.
@@ -113,11 +119,14 @@ Result<std::unique_ptr<DuckDbStream>> BoundStatement::RunNext(DuckDbStream::Rows
                                                               const std::atomic<bool>& stopped) {
   Values values = NextValues();
   ++next_;
+  failed_ = true;  // until it has run
   auto submitted = prepared_->Submit(
       values, duckdb::QueryParameters(duckdb::make_shared_ptr<duckdb::ArrowFormat>(kBatchRows)));
   if (submitted->HasError()) return std::unexpected(ToError(submitted->GetErrorObject()));
   if (stopped.load()) return Fail(ErrorCode::kCancelled, "The statement was cancelled.");
-  return DuckDbStream::Open(source_, std::move(submitted), kind);
+  auto stream = DuckDbStream::Open(source_, std::move(submitted), kind);
+  failed_ = !stream;
+  return stream;
 }
 
 bool BoundStatement::is_query() const {
@@ -134,12 +143,17 @@ bool BoundStatement::counts() const {
 Result<std::unique_ptr<ResultStream>> DuckDbConnection::ExecuteWith(std::string_view sql,
                                                                     const ParameterRows& values) {
   return Call<std::unique_ptr<ResultStream>>(sql, [&]() -> Result<std::unique_ptr<ResultStream>> {
-    auto statement = ParseOne(sql);
-    if (!statement) return std::unexpected(statement.error());
-    const bool leaves_state = LeavesSessionState(**statement);
-    auto prepared = connection_->Prepare(std::move(*statement));
-    if (prepared->HasError()) return std::unexpected(ToError(prepared->GetErrorObject()));
-    auto bound = BoundStatement::Make(Source(), std::move(prepared), values);
+    bool leaves_state = false;
+    auto prepared = statements_->Take(sql);
+    if (prepared == nullptr) {
+      auto statement = ParseOne(sql);
+      if (!statement) return std::unexpected(statement.error());
+      leaves_state = LeavesSessionState(**statement);
+      if (!KeptStatements::IsPlain((*statement)->type)) statements_->Clear();
+      prepared = connection_->Prepare(std::move(*statement));
+      if (prepared->HasError()) return std::unexpected(ToError(prepared->GetErrorObject()));
+    }
+    auto bound = BoundStatement::Make(Source(), std::string(sql), std::move(prepared), values);
     if (!bound) return std::unexpected(bound.error());
     if ((*bound)->rows() == 0) return NoTimes(**bound);
     const bool own_transaction = (*bound)->rows() > 1 && connection_->IsAutoCommit();
@@ -245,6 +259,12 @@ Result<std::shared_ptr<arrow::RecordBatch>> BoundStream::Next() {
     if (*batch != nullptr) return batch;
     if (statement_->done()) {
       if (auto ended = Commit(); !ended) return std::unexpected(ended.error());
+      // Kept for the next one before somebody else has the connection.
+      {
+        const std::lock_guard lock(mutex_);
+        current_.reset();
+      }
+      OnDeepStackOrOwn([this] { statement_.reset(); });
       break;
     }
     Result<std::unique_ptr<DuckDbStream>> next;

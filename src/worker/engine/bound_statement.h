@@ -7,6 +7,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <string>
 
 #include "worker/engine/arrow_input.h"
 #include "worker/engine/duckdb_headers.h"
@@ -20,10 +21,15 @@ class BoundStatement {
  public:
   using Values = duckdb::identifier_map_t<duckdb::BoundParameterData>;
 
-  // kInvalidArgument when the values don't fit the statement's parameters, or are damaged.
+  // kInvalidArgument when the values don't fit the statement's parameters, or are damaged. `sql` is the
+  // statement's text, by which `source` keeps it when all rows have run.
   static base::Result<std::unique_ptr<BoundStatement>> Make(
-      StreamSource source, duckdb::unique_ptr<duckdb::PreparedStatement> prepared,
+      StreamSource source, std::string sql, duckdb::unique_ptr<duckdb::PreparedStatement> prepared,
       const ParameterRows& values);
+  // On a deep stack, if there is one.
+  ~BoundStatement();
+  BoundStatement(const BoundStatement&) = delete;
+  BoundStatement& operator=(const BoundStatement&) = delete;
 
   int64_t rows() const { return rows_; }
   // Runs it with the next row. Not after the last. kCancelled when `stopped`, which DuckDB may have missed.
@@ -42,6 +48,7 @@ class BoundStatement {
   Values NextValues();
 
   StreamSource source_;
+  std::string sql_;
   duckdb::unique_ptr<duckdb::PreparedStatement> prepared_;
   std::vector<std::pair<duckdb::Identifier, size_t>> columns_;  // the column of each parameter
   std::vector<std::shared_ptr<arrow::RecordBatch>> batches_;
@@ -51,6 +58,7 @@ class BoundStatement {
   int64_t batch_row_ = 0;  // of the next values
   int64_t rows_ = 0;
   int64_t next_ = 0;
+  bool failed_ = false;
 };
 
 // The rows of a query for one row of values after the other. With more than one, they are read in one

@@ -32,6 +32,10 @@ DuckDbConnection::DuckDbConnection(DuckDbEngine& engine, std::shared_ptr<duckdb:
       gate_(std::make_shared<CallGate>(engine.follow_up().users(),
                                        [raw = connection_.get()] { return raw->HasActiveTransaction(); })) {}
 
+DuckDbConnection::~DuckDbConnection() {
+  OnDeepStackOrOwn([this] { statements_->Clear(); });
+}
+
 Result<DuckDbConnection::Statements> DuckDbConnection::Parse(std::string_view sql) {
   if (!base::IsUtf8(sql)) return Fail(ErrorCode::kInvalidArgument, "The SQL text is not valid UTF-8.");
   if (base::Trim(sql).empty()) {
@@ -78,6 +82,7 @@ Result<std::unique_ptr<DuckDbStream>> DuckDbConnection::RunOne(
     duckdb::unique_ptr<duckdb::SQLStatement> statement, bool last) {
   const duckdb::StatementType written = statement->type;
   const bool leaves_state = LeavesSessionState(*statement);
+  if (!KeptStatements::IsPlain(written)) statements_->Clear();
   if (IsCommit(*statement)) {
     if (auto failed = RollBackFailed(); !failed) return std::unexpected(failed.error());
   }

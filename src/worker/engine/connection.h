@@ -13,6 +13,7 @@
 #include "worker/engine/engine.h"
 #include "worker/engine/errors.h"
 #include "worker/engine/ingest.h"
+#include "worker/engine/kept_statements.h"
 #include "worker/engine/result_stream.h"
 #include "worker/engine/statement_policy.h"
 
@@ -26,6 +27,9 @@ class DuckDbConnection final : public Connection {
  public:
   // `engine` must outlive the connection.
   DuckDbConnection(DuckDbEngine& engine, std::shared_ptr<duckdb::Connection> connection);
+  ~DuckDbConnection() override;
+  DuckDbConnection(const DuckDbConnection&) = delete;
+  DuckDbConnection& operator=(const DuckDbConnection&) = delete;
 
   base::Result<std::unique_ptr<ResultStream>> Execute(std::string_view sql) override;
   base::Result<std::unique_ptr<ResultStream>> ExecuteWith(std::string_view sql,
@@ -68,11 +72,12 @@ class DuckDbConnection final : public Connection {
   base::Result<void> RollBackFailed();
   // Leaves the open transaction nothing but ROLLBACK.
   void SpoilTransaction();
-  StreamSource Source() { return {connection_, gate_, &engine_}; }
+  StreamSource Source() { return {connection_, gate_, statements_, &engine_}; }
 
   DuckDbEngine& engine_;
   std::shared_ptr<duckdb::Connection> connection_;
   std::shared_ptr<CallGate> gate_;
+  std::shared_ptr<KeptStatements> statements_ = std::make_shared<KeptStatements>();
   std::atomic<bool> executing_{false};
   std::atomic<bool> interrupted_{false};
   std::atomic<bool> has_state_{false};

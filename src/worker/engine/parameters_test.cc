@@ -134,6 +134,105 @@ TEST_F(Parameters, TextBindsToWhatIsExpected) {
               HasSubstr("no date"));
 }
 
+// A statement that runs again is not planned again; what it meant then must not outlive what it means now.
+TEST_F(Parameters, AStatementThatRunsAgainSeesWhatHasChanged) {
+  const auto one = [&](const std::string& sql, const std::string& json = "[1]") {
+    return Run(sql, One(arrow::int64(), json));
+  };
+  auto other = std::move(*engine_->Connect());
+  const auto elsewhere = [&](const std::string& sql) {
+    auto result = other->Execute(sql);
+    ASSERT_TRUE(result) << result.error().message;
+    while (std::move(*(*result)->Next()) != nullptr) {
+    }
+  };
+  ASSERT_TRUE(Query("CREATE TABLE t(x BIGINT, y BIGINT NOT NULL)"));
+  const std::string all = "SELECT count(*), min(x), max(x) FROM t WHERE $1 = 1";
+  const std::string few = "SELECT x FROM t WHERE x > 5 AND x < 1000 AND $1 = 1 ORDER BY x";
+  const std::string nulls = "SELECT count(*) FROM t WHERE x IS NULL AND $1 = 1";
+  const std::string rest = "SELECT * FROM t WHERE y = ?";
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(one(all), "0|null|null\n");
+    EXPECT_EQ(one(few), "");
+    EXPECT_EQ(one(nulls), "0\n");
+    EXPECT_EQ(one(rest), "");
+  }
+  EXPECT_EQ(Cell("SELECT count(*) FROM duckdb_prepared_statements()"), "4") << "they are kept";
+  elsewhere("INSERT INTO t VALUES (1, 1), (7, 2), (NULL, 3), (100, 4)");
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(one(all), "4|1|100\n");
+    EXPECT_EQ(one(few), "7\n100\n");
+    EXPECT_EQ(one(nulls), "1\n");
+    EXPECT_EQ(one(rest), "1|1\n");
+  }
+  elsewhere("INSERT INTO t VALUES (5000, -1)");
+  EXPECT_EQ(one(few), "7\n100\n");
+  EXPECT_EQ(one(all), "5|1|5000\n");
+  elsewhere("ALTER TABLE t ADD COLUMN z INTEGER DEFAULT 3");
+  EXPECT_EQ(one(rest), "1|1|3\n");
+  elsewhere("DROP TABLE t");
+  EXPECT_THAT(one(rest), HasSubstr("t does not exist"));
+  elsewhere("CREATE TABLE t(y BIGINT); INSERT INTO t VALUES (1)");
+  EXPECT_EQ(one(rest), "1\n");
+}
+
+TEST_F(Parameters, AStatementThatRunsAgainFollowsNamesAndSettings) {
+  const std::string sql = "SELECT a, $1::BIGINT FROM t";
+  const auto one = [&] { return Run(sql, One(arrow::int64(), "[1]")); };
+  ASSERT_TRUE(
+      Query("CREATE TABLE t AS SELECT 'main' AS a; CREATE SCHEMA other;"
+            "CREATE TABLE other.t AS SELECT 'other' AS a"));
+  EXPECT_EQ(one(), "main|1\n");
+  EXPECT_EQ(Cell("SELECT count(*) FROM duckdb_prepared_statements()"), "1") << "it is kept";
+  ASSERT_TRUE(Query("USE other"));
+  EXPECT_EQ(one(), "other|1\n");
+  ASSERT_TRUE(Query("CREATE TEMP TABLE t AS SELECT 'temporary' AS a"));
+  EXPECT_EQ(one(), "temporary|1\n");
+  ASSERT_TRUE(Query("DROP TABLE temp.t"));
+  EXPECT_EQ(one(), "other|1\n");
+  ASSERT_TRUE(Query("BEGIN; ALTER TABLE t RENAME a TO b"));
+  EXPECT_THAT(one(), HasSubstr("\"a\" not found"));
+  ASSERT_TRUE(Query("ROLLBACK"));
+  EXPECT_EQ(one(), "other|1\n");
+
+  ASSERT_TRUE(Query("SET VARIABLE v = 1"));
+  const auto variable = [&] {
+    return Run("SELECT getvariable('v'), $1::BIGINT", One(arrow::int64(), "[2]"));
+  };
+  EXPECT_EQ(variable(), "1|2\n");
+  ASSERT_TRUE(Query("SET VARIABLE v = 5"));
+  EXPECT_EQ(variable(), "5|2\n");
+  // A tenant may take away what is kept.
+  ASSERT_TRUE(Query("PREPARE mine AS SELECT 1"));
+  EXPECT_EQ(variable(), "5|2\n");
+  ASSERT_TRUE(Query("DEALLOCATE mine"));
+  EXPECT_EQ(variable(), "5|2\n");
+  EXPECT_NE(Run("SELECT now(), $1::BIGINT", One(arrow::int64(), "[2]")),
+            Run("SELECT now(), $1::BIGINT", One(arrow::int64(), "[2]")));
+}
+
+TEST_F(Parameters, AFewStatementsAreKept) {
+  const auto kept = [&] { return std::stoi(Cell("SELECT count(*) FROM duckdb_prepared_statements()")); };
+  for (int i = 0; i < 40; ++i) {
+    EXPECT_EQ(Run("SELECT $1::BIGINT + " + std::to_string(i), One(arrow::int64(), "[1]")),
+              std::to_string(1 + i) + "\n");
+  }
+  EXPECT_EQ(kept(), 16);
+  EXPECT_EQ(Run("SELECT $1::BIGINT + 39", One(arrow::int64(), "[1]")), "40\n");
+  EXPECT_EQ(kept(), 16);
+  ASSERT_TRUE(Query("SET TimeZone = 'UTC'"));
+  EXPECT_EQ(kept(), 0);
+  // One that fails is not.
+  EXPECT_THAT(Run("SELECT ($1 || 'x')::INTEGER", One(arrow::int64(), "[1]")), HasSubstr("Could not convert"));
+  EXPECT_EQ(kept(), 0);
+  ASSERT_TRUE(Query("CREATE TABLE once(a BIGINT PRIMARY KEY)"));
+  const auto insert = [&] { return Run("INSERT INTO once VALUES (?)", One(arrow::int64(), "[1]")); };
+  EXPECT_EQ(insert(), "1\n");
+  EXPECT_EQ(kept(), 1);
+  EXPECT_THAT(insert(), HasSubstr("Duplicate key"));
+  EXPECT_EQ(kept(), 0);
+}
+
 TEST_F(Parameters, EveryRowRuns) {
   EXPECT_EQ(Run("SELECT $1 * 10", One(arrow::int64(), "[1, 2, null, 4]")), "10\n20\nnull\n40\n");
   EXPECT_FALSE(connection_->InTransaction());

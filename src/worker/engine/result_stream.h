@@ -13,11 +13,13 @@
 namespace pondpilot::worker::engine {
 
 class DuckDbEngine;
+class KeptStatements;
 
 // What a stream needs of the connection it reads from. The engine outlives the stream.
 struct StreamSource {
   std::shared_ptr<duckdb::Connection> connection;
   std::shared_ptr<CallGate> gate;
+  std::shared_ptr<KeptStatements> statements;
   DuckDbEngine* engine = nullptr;
 };
 
