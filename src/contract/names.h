@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 // Names that the proxy and the worker must agree on, besides control.proto.
 namespace pondpilot::contract {
@@ -31,6 +32,11 @@ inline constexpr int kMaxEarlyResultMessages = 8;
 // before the statement has rows and stops it when there are none by then. Arrow's server doesn't tell it of
 // gRPC's own deadline.
 inline constexpr char kTimeLeftHeader[] = "x-pondpilot-time-left";
+// On DoPut and DoExchange: the proxy will add one more message, with this as its app_metadata and nothing
+// else, when the client has sent all of its own. To Arrow's server a call that was reset looks at first like
+// one whose messages have ended; this tells the difference.
+inline constexpr char kUploadEndHeader[] = "x-pondpilot-upload-end";
+inline constexpr std::string_view kUploadEndMark = "pondpilot:end-of-upload";
 // Flight has no code for some errors. Their Arrow status has this detail, followed by the code's name
 // (base::ToString), and the proxy gives the client the gRPC code that belongs to it.
 inline constexpr char kErrorCodeDetail[] = "pondpilot-error-code:";

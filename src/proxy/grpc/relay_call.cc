@@ -78,7 +78,6 @@ void RelayCall::OnClientDone(bool) {
   client_gone_ = true;
   if (handover_) services_.fleet->Withdraw(principal_.user_id, wait_ticket_);
   if (upstream_started_) upstream_context_.TryCancel();
-  if (half_close_alarm_) half_close_alarm_->Cancel();
   if (verdict_alarm_) verdict_alarm_->Cancel();
   if (silence_alarm_) silence_alarm_->Cancel();
 }

@@ -102,8 +102,8 @@ class RelayCall {
   void ReadClient();
   void OnClientRead(bool ok);
   void OnClientForwarded(bool ok);
-  void OnHalfCloseSettled(bool ok);
-  void OnHalfCloseForwarded(bool) {}
+  void OnUploadEnd(bool ok);
+  void OnEndForwarded(bool) {}
   // Looks now and then whether the client has been silent for too long.
   void WatchSilence();
   void OnSilenceTick(bool ok);
@@ -160,7 +160,6 @@ class RelayCall {
   ReplyBuffer replies_;
   // One alarm each: an alarm may be set again only when its event has been taken from the queue.
   std::optional<::grpc::Alarm> first_message_alarm_;
-  std::optional<::grpc::Alarm> half_close_alarm_;
   std::optional<::grpc::Alarm> verdict_alarm_;
   std::optional<::grpc::Alarm> silence_alarm_;
   std::optional<base::Clock::Steady> reading_since_;  // while a message of the client's is waited for
@@ -190,8 +189,8 @@ class RelayCall {
   Step upstream_finish_{this, &RelayCall::OnUpstreamFinished};
   Step client_read_{this, &RelayCall::OnClientRead};
   Step client_forwarded_{this, &RelayCall::OnClientForwarded};
-  Step half_close_forwarded_{this, &RelayCall::OnHalfCloseForwarded};
-  Step half_close_settled_{this, &RelayCall::OnHalfCloseSettled};
+  Step upload_end_{this, &RelayCall::OnUploadEnd};
+  Step end_forwarded_{this, &RelayCall::OnEndForwarded};
   Step write_time_{this, &RelayCall::OnWriteTime};
   Step client_written_{this, &RelayCall::OnClientWritten};
   Step client_finish_{this, &RelayCall::OnClientFinished};

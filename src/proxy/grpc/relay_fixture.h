@@ -112,6 +112,10 @@ class Worker final : public ::grpc::CallbackGenericService {
         });
         return;
       }
+      if (Text(message_).ends_with(contract::kUploadEndMark)) {
+        log_.Add("end of upload");
+        return StartRead(&message_);
+      }
       ++messages_;
       if (plan_.empty()) plan_ = Text(message_);
       log_.Add("message");

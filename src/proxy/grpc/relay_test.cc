@@ -232,10 +232,12 @@ TEST_F(RelayTest, AnUploadThatEndsIsWhole) {
   EXPECT_EQ(message, "messages:5");
   EXPECT_FALSE(stream.Read(&message));
   EXPECT_TRUE(stream.Finish().ok());
+  EXPECT_EQ(log_.Count("end of upload"), 1u);
+  EXPECT_EQ(log_.Metadata(contract::kUploadEndHeader), "marked");
 }
 
 TEST_F(RelayTest, AnUploadThatIsResetIsNotTakenForAWholeOne) {
-  for (int i = 0; i < 20; ++i) {
+  for (int i = 0; i < 300; ++i) {
     ::grpc::ClientContext context;
     Authorize(context);
     Stream stream(*this, context, "DoPut");
@@ -246,6 +248,7 @@ TEST_F(RelayTest, AnUploadThatIsResetIsNotTakenForAWholeOne) {
   }
   EXPECT_TRUE(log_.Await("cancelled"));
   EXPECT_EQ(log_.Count("half-close"), 0u) << "a reset reached the worker as the end of an upload";
+  EXPECT_EQ(log_.Count("end of upload"), 0u);
 }
 
 TEST_F(RelayTest, AnUploadThatSaysNothingHoldsNoWorker) {

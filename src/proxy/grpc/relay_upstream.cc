@@ -12,10 +12,15 @@
 namespace pondpilot::proxy::grpc {
 namespace {
 
-// After a half-close: how long to look whether it was a reset in truth. Both reach us as "no more messages",
-// a reset with a cancellation right behind it, and half an upload must not look like a whole one to the
-// worker.
-constexpr std::chrono::milliseconds kHalfCloseSettle(2);
+// FlightData (Flight.proto of Arrow 25) with nothing but its field 3, app_metadata.
+::grpc::ByteBuffer EndOfUpload() {
+  static_assert(contract::kUploadEndMark.size() < 128, "the length is one byte");
+  std::string message = "\x1a";
+  message += static_cast<char>(contract::kUploadEndMark.size());
+  message += contract::kUploadEndMark;
+  const ::grpc::Slice slice(message);
+  return {&slice, 1};
+}
 
 std::string_view View(const ::grpc::string_ref& text) { return {text.data(), text.size()}; }
 
@@ -30,6 +35,7 @@ void RelayCall::PrepareUpstream() {
   upstream_context_.AddMetadata(contract::kWorkerTokenHeader, lease_.worker().token.Reveal());
   upstream_context_.AddMetadata(contract::kConnectionHeader, NameSession());
   upstream_context_.AddMetadata(contract::kRequestIdHeader, request_id_);
+  if (method_->flow == Flow::kBidi) upstream_context_.AddMetadata(contract::kUploadEndHeader, "marked");
   if (method_->early == Early::kBrings) {
     early_place_ = relay_.early_results.Reserve(principal_.user_id);
     if (early_place_) {
@@ -157,9 +163,9 @@ void RelayCall::OnClientRead(bool ok) {
   reading_since_.reset();
   if (finishing_ || client_gone_) return;
   if (!ok) {
-    half_close_alarm_.emplace();
-    half_close_alarm_->Set(loop_.queue(), std::chrono::system_clock::now() + kHalfCloseSettle,
-                           Pending(half_close_settled_));
+    // A reset ends the messages too, and its cancellation comes right behind. When another read has come back
+    // through the same transport and queue, a cancellation has as well: half an upload never looks whole.
+    client_.Read(&client_message_, Pending(upload_end_));
     return;
   }
   // One message at a time: the next is read when the worker's connection has taken this one.
@@ -172,9 +178,9 @@ void RelayCall::OnClientForwarded(bool ok) {
   if (ok) ReadClient();  // when it failed, the worker has ended the call: its status is on the way
 }
 
-void RelayCall::OnHalfCloseSettled(bool) {
+void RelayCall::OnUploadEnd(bool) {
   if (client_gone_ || finishing_ || upstream_finished_) return;
-  upstream_->WritesDone(Pending(half_close_forwarded_));
+  upstream_->WriteLast(EndOfUpload(), ::grpc::WriteOptions(), Pending(end_forwarded_));
 }
 
 void RelayCall::WatchSilence() {

@@ -1,5 +1,6 @@
 #include "worker/flight/upload.h"
 
+#include <arrow/buffer.h>
 #include <arrow/record_batch.h>
 #include <arrow/type.h>
 #include <arrow/util/byte_size.h>
@@ -7,6 +8,8 @@
 #include <chrono>
 #include <thread>
 #include <utility>
+
+#include "contract/names.h"
 
 namespace pondpilot::worker::flight {
 namespace {
@@ -16,8 +19,8 @@ using base::ErrorCode;
 using base::Fail;
 using base::Result;
 
-// A client that breaks off looks at first like one that has sent all: the cancellation comes right behind the
-// end of its messages.
+// Where no proxy marks the end: a client that breaks off looks at first like one that has sent all, and the
+// cancellation comes right behind the end of its messages.
 constexpr std::chrono::milliseconds kEndSettle(2);
 
 // What a batch costs beside its buffers: a column of NULLs has none.
@@ -28,6 +31,11 @@ std::unexpected<base::Error> BrokenOff() {
 }
 
 }  // namespace
+
+Upload::Upload(const fl::ServerCallContext& context, fl::FlightMessageReader& reader)
+    : context_(context),
+      reader_(reader),
+      marked_(context.incoming_headers().contains(contract::kUploadEndHeader)) {}
 
 Result<std::unique_ptr<Upload>> Upload::Open(const fl::ServerCallContext& context,
                                              fl::FlightMessageReader& reader) {
@@ -55,9 +63,12 @@ Result<std::shared_ptr<arrow::RecordBatch>> Upload::Next() {
                   "The rows can't be read: " + chunk.status().message().substr(0, 500));
     }
     if (chunk->data != nullptr) return std::move(chunk->data);
-    if (chunk->app_metadata != nullptr) continue;
-    std::this_thread::sleep_for(kEndSettle);
-    if (context_.is_cancelled()) return BrokenOff();
+    if (chunk->app_metadata != nullptr) {
+      whole_ = whole_ || chunk->app_metadata->ToString() == contract::kUploadEndMark;
+      continue;
+    }
+    if (!marked_) std::this_thread::sleep_for(kEndSettle);
+    if ((marked_ && !whole_) || context_.is_cancelled()) return BrokenOff();
     return nullptr;
   }
 }

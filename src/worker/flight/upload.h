@@ -9,7 +9,8 @@
 
 namespace pondpilot::worker::flight {
 
-// The rows that a client sends with DoPut. An upload that breaks off is an error, never a short one.
+// The rows that a client sends with DoPut. An upload that breaks off is an error, never a short one: the
+// proxy marks the end of a whole one (contract::kUploadEndMark).
 class Upload final : public engine::RowSource {
  public:
   // Waits for the schema. kInvalidArgument when the client sends none. Both must outlive it.
@@ -20,12 +21,13 @@ class Upload final : public engine::RowSource {
   base::Result<std::shared_ptr<arrow::RecordBatch>> Next() override;
 
  private:
-  Upload(const arrow::flight::ServerCallContext& context, arrow::flight::FlightMessageReader& reader)
-      : context_(context), reader_(reader) {}
+  Upload(const arrow::flight::ServerCallContext& context, arrow::flight::FlightMessageReader& reader);
 
   const arrow::flight::ServerCallContext& context_;
   arrow::flight::FlightMessageReader& reader_;
   std::shared_ptr<arrow::Schema> schema_;
+  const bool marked_;  // its end will be
+  bool whole_ = false;
 };
 
 struct UploadedValues {
