@@ -159,6 +159,8 @@ def inserts(site: Site, reference: Reference, rounds: int, seconds: float) -> li
         rate = median(found)
         out.append(f"| {way} | {connections} | {rate:.0f} | {rate / median(rates['direct', connections]):.2f} | "
                    + (f"{rate / median(theirs):.1f} |" if theirs else "– |"))
+    out += ["", "Straight to the worker each upload waits 2 ms to see whether it was broken off: the proxy, which marks the end of a whole one,",
+            "is not there."]
     return [*out, "", *([f"Runs in which a client of quack_serve broke off: {broke_off}.", ""] if broke_off else [])]
 
 
