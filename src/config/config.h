@@ -101,6 +101,8 @@ struct Config {
     std::string claude_base_url = "https://api.anthropic.com";
     std::string openai_base_url = "https://api.openai.com/v1";
     std::string default_model = "claude-sonnet-4-20250514";
+    // Ours. Texts in one call for embeddings.
+    uint32_t embed_batch_size = 256;
   } ai;
 
   struct Log {

@@ -310,6 +310,15 @@ constinit const Option kOptions[] = {
      .rule = &kModelRule,
      .example = "claude-sonnet-4-20250514",
      .description = "Model of a chat request that names none."},
+    {.key = "ai.embed_batch_size",
+     .env = "AI_EMBED_BATCH_SIZE",
+     .field = +[](Config& c) -> auto& { return c.ai.embed_batch_size; },
+     .default_text = "256",
+     .range = Range{1, 256},
+     .example = "32",
+     .description = "Texts that go to the server of `ai.openai_base_url` in one call for embeddings; a "
+                    "request with more is "
+                    "sent in several. OpenAI takes 2048, some servers only 32."},
 
     {.key = "log.level",
      .env = "LOG_LEVEL",

@@ -274,12 +274,13 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
                                        .issuer = issuer,
                                        .demo_token_limit = budgets.demo_tokens(),
                                        .demo_tokens = config.security.demo_tokens,
-                                       .sql = {&gate, fleet, &clock, draining, worker_wait},
+                                       .sql = {&gate, {fleet, &clock, draining, worker_wait}},
                                        .ai = {.gate = &gate,
                                               .clock = &clock,
                                               .settings = config.ai,
                                               .observer = &door_metrics,
-                                              .waits = {}}}),
+                                              .waits = {},
+                                              .catalog = {}}}),
                             http::Cors(config.security.cors_allowed_origins));
 
   door_metrics.WatchRoutes(router);

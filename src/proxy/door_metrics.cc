@@ -57,6 +57,9 @@ DoorMetrics::DoorMetrics(telemetry::Registry& registry, const std::string& versi
       return &registry.AddCounter("pondpilot_ai_tokens_total", "Tokens that AI providers have counted.",
                                   {{"provider", name}, {"kind", kind}});
     };
+    provider.retries =
+        &registry.AddCounter("pondpilot_ai_retries_total", "Calls to AI providers that were tried once more.",
+                             {{"provider", name}});
     provider.input_tokens = tokens("input");
     provider.output_tokens = tokens("output");
   }
@@ -130,6 +133,10 @@ void DoorMetrics::Ended(std::string_view name, std::string_view result, const ai
   (known == provider.calls.end() ? provider.calls.at("failed") : known->second)->Add();
   provider.input_tokens->Add(static_cast<uint64_t>(usage.input_tokens));
   provider.output_tokens->Add(static_cast<uint64_t>(usage.output_tokens));
+}
+
+void DoorMetrics::Retried(std::string_view name) {
+  if (const auto found = providers_.find(name); found != providers_.end()) found->second.retries->Add();
 }
 
 }  // namespace pondpilot::proxy

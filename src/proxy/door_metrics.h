@@ -26,6 +26,7 @@ class DoorMetrics final : public http::Observer, public grpc::RelayObserver, pub
   void Ended(std::string_view method, ::grpc::StatusCode code, std::chrono::nanoseconds took,
              uint64_t bytes) override;
   void Ended(std::string_view provider, std::string_view result, const ai::Usage& usage) override;
+  void Retried(std::string_view provider) override;
 
  private:
   struct Route {
@@ -41,6 +42,7 @@ class DoorMetrics final : public http::Observer, public grpc::RelayObserver, pub
   };
   struct Provider {
     std::map<std::string_view, telemetry::Counter*> calls;  // by result
+    telemetry::Counter* retries = nullptr;
     telemetry::Counter* input_tokens = nullptr;
     telemetry::Counter* output_tokens = nullptr;
   };

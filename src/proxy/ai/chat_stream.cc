@@ -1,7 +1,5 @@
 #include "proxy/ai/chat_stream.h"
 
-#include <nlohmann/json.hpp>
-
 #include "proxy/ai/problems.h"
 #include "telemetry/log.h"
 
@@ -23,10 +21,12 @@ void LogCall(const CallRecord& call, std::string_view result, const Usage& usage
 }
 
 ChatStream::ChatStream(CallRecord call, std::unique_ptr<UpstreamReply> reply,
-                       std::unique_ptr<ChatDecoder> decoder, CallSlots::Slot slot, const base::Clock& clock)
+                       std::unique_ptr<ChatDecoder> decoder, std::unique_ptr<ChatWriter> format,
+                       CallSlots::Slot slot, const base::Clock& clock)
     : call_(std::move(call)),
       reply_(std::move(reply)),
       decoder_(std::move(decoder)),
+      format_(std::move(format)),
       slot_(std::move(slot)),
       clock_(clock) {}
 
@@ -42,7 +42,7 @@ boost::asio::awaitable<void> ChatStream::Run(http::BodyWriter& writer) {
     } else {
       ended_ = true;
       result_ = out.error().code;
-      text = FormatSse("error", http::ToResponse(out.error(), call_.request_id).body);
+      text = format_->Failed(out.error());
     }
     if (!co_await writer.Write(std::move(text))) co_return;
   }
@@ -64,19 +64,14 @@ boost::asio::awaitable<Outcome<std::string>> ChatStream::Next() {
     const Outcome<ChatStep> step = decoder_->Decode(event);
     if (!step) {
       // What came in the same piece goes out before the failure.
-      out += FormatSse("error", http::ToResponse(step.error(), call_.request_id).body);
+      out += format_->Failed(step.error());
       result_ = step.error().code;
       ended_ = true;
       break;
     }
-    if (!step->text.empty()) out += FormatSse("delta", nlohmann::json({{"text", step->text}}).dump());
+    if (!step->text.empty()) out += format_->Delta(step->text);
     if (step->ended) {
-      const ChatEnd& end = decoder_->end();
-      nlohmann::ordered_json done;
-      done["model"] = end.model.empty() ? call_.model : end.model;
-      done["stop_reason"] = end.stop_reason;
-      done["usage"] = {{"input_tokens", end.usage.input_tokens}, {"output_tokens", end.usage.output_tokens}};
-      out += FormatSse("done", done.dump());
+      out += format_->Done(decoder_->end());
       result_ = "ok";
       ended_ = true;
       break;
