@@ -16,6 +16,10 @@ RUN apt-get update \
       libgtest-dev libgmock-dev libbenchmark-dev \
       libpq-dev libmariadb-dev libsqlite3-dev sqlite3 \
  && rm -rf /var/lib/apt/lists/*
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+      opentelemetry-cpp-dev libclang-rt-21-dev \
+ && rm -rf /var/lib/apt/lists/*
 
 # ---- client: what `./dev up` needs besides the product: Compose, and pyarrow for the first query.
 FROM debian:forky AS client
@@ -56,7 +60,7 @@ ENTRYPOINT ["/usr/bin/pondpilot-worker"]
 FROM runtime AS proxy
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-      libcurl4t64 libjwt14 libyaml-cpp0.9 \
+      libcurl4t64 libjwt14 libyaml-cpp0.9 opentelemetry-cpp \
       libboost-url1.92.0 libboost-json1.92.0 libboost-program-options1.92.0 \
  && rm -rf /var/lib/apt/lists/*
 COPY docker/proxy-entrypoint /usr/bin/proxy-entrypoint

@@ -3,15 +3,12 @@
 #include "proxy/fleet/acquire.h"
 #include "proxy/sql/problems.h"
 #include "telemetry/log.h"
-#include "telemetry/trace_context.h"
 
 namespace pondpilot::proxy::sql {
 namespace {
 
-// What goes on to the worker of a client's trace; empty when there is none.
-std::string TraceParentOf(const http::Request& request) {
-  const std::string_view sent = request.Header(telemetry::kTraceParent);
-  return telemetry::TraceIdOf(sent).empty() ? std::string() : std::string(sent);
+int64_t Microseconds(base::Clock::Steady::duration duration) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(duration).count();
 }
 
 }  // namespace
@@ -28,12 +25,20 @@ boost::asio::awaitable<std::expected<OpenedDocument, http::Problem>> WorkerCalls
     co_return std::unexpected(http::ToProblem(
         {base::ErrorCode::kUnavailable, "The proxy is shutting down. Try again in a moment.", {}, {}}));
   }
+  const auto asked_at = services_.clock->Now();
   auto lease = co_await fleet::AcquireWorker(services_.fleet, principal.user_id, principal.profile,
-                                             services_.clock->Now() + services_.worker_wait->load());
+                                             asked_at + services_.worker_wait->load());
+  if (request.span)
+    request.span->Set("pondpilot.worker.wait_us", Microseconds(services_.clock->Now() - asked_at));
   if (!lease) co_return std::unexpected(http::ToProblem(lease.error()));
   OpenedDocument opened;
-  opened.call =
-      std::make_shared<DocumentCall>(std::move(*lease), queue_, request.request_id, TraceParentOf(request));
+  const auto begun_at = services_.clock->Now();
+  opened.call = std::shared_ptr<DocumentCall>(
+      new DocumentCall(std::move(*lease), queue_, request.request_id, request.TraceParent()),
+      [clock = services_.clock, span = request.span, begun_at](DocumentCall* call) {
+        delete call;  // which ends it
+        if (span) span->Set("pondpilot.worker.us", Microseconds(clock->Now() - begun_at));
+      });
   opened.call->Start(asked);
   auto piece = co_await opened.call->Next();
   if (!piece) {
