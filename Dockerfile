@@ -94,10 +94,17 @@ RUN mkdir -p /etc/postgresql-common && echo 'create_main_cluster = false' > /etc
  && rm -rf /var/lib/apt/lists/* /var/lib/mysql/*
 # Where the databases of tests put what must outlive a restart of their container.
 RUN mkdir -m 1777 /data
+# The benchmark's load on the HTTP port.
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends wrk \
+ && rm -rf /var/lib/apt/lists/*
 
-# ---- clients: the tools that the clients of tests/clients are compiled with. Java as DBeaver brings it.
+# ---- clients: the tools that the clients of tests/clients are compiled with, and a browser. Java as DBeaver brings it.
 FROM test AS clients
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
       openjdk-21-jdk-headless maven golang-go cargo nodejs npm \
+ && rm -rf /var/lib/apt/lists/*
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium-headless-shell \
  && rm -rf /var/lib/apt/lists/*

@@ -7,7 +7,6 @@ namespace {
 constexpr double kSecond = 1000;
 constexpr double kMinute = 60 * kSecond;
 constexpr double kHour = 60 * kMinute;
-constexpr double kMiB = 1 << 20;
 
 constinit const Option kOptions[] = {
     {.key = "server.port",

@@ -10,7 +10,7 @@ import requests
 
 from tests.support.engine import ROOT, Engine, docker
 from tests.support.provider import HARD_PIECES, PIECES, USAGE
-from tests.support.proxy import Proxy, base_config
+from tests.support.proxy import Proxy, ProxyOptions, base_config
 from tests.support.waiting import eventually
 
 KEYS = {"claude_api_key": "sk-claude-5ecr3t", "openai_api_key": "sk-openai-5ecr3t"}
@@ -43,7 +43,6 @@ def provider(engine: Engine, network: str) -> Iterator[Provider]:
 
 @pytest.fixture(scope="module")
 def proxy(engine: Engine, network: str, provider: Provider) -> Iterator[Proxy]:
-    from tests.support.proxy import ProxyOptions
     config = base_config(engine, network, [SHOP], idle_timeout="15s")
     config["ai"] = {**KEYS, "claude_base_url": "http://provider:8000", "openai_base_url": "http://provider:8000/v1",
                     "embed_batch_size": 3}
@@ -133,8 +132,8 @@ def test_words_leave_as_they_come(proxy, provider, sub, shape):
         assert piece, said
         said += piece
     assert not provider.closed(model)
-    connection.sock.close() if connection.sock else answer.close()
     answer.close()
+    connection.close()
     eventually(lambda: provider.closed(model), "the provider's call has ended", 5)
     eventually(lambda: any(line["model"] == model and line["result"] == "client_gone" for line in proxy.log_lines("AI call")),
                "the log says so", 5)

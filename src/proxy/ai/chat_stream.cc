@@ -41,6 +41,7 @@ boost::asio::awaitable<void> ChatStream::Run(http::BodyWriter& writer) {
       text = out->empty() ? ": thinking\n\n" : std::move(*out);
     } else {
       ended_ = true;
+      if (out.error().status == http::kClientGone) co_return;
       result_ = out.error().code;
       text = format_->Failed(out.error());
     }
@@ -51,6 +52,8 @@ boost::asio::awaitable<void> ChatStream::Run(http::BodyWriter& writer) {
 boost::asio::awaitable<Outcome<std::string>> ChatStream::Next() {
   const base::Result<std::string> piece = co_await reply_->Read();
   if (!piece) {
+    if (piece.error().code == base::ErrorCode::kCancelled)
+      co_return std::unexpected(http::ToProblem(piece.error()));
     telemetry::Log(
         telemetry::Level::kWarn, "AI provider broke off",
         {{"provider", call_.provider}, {"request_id", call_.request_id}, {"error", piece.error().detail}});

@@ -1,5 +1,6 @@
 #include "proxy/http/session.h"
 
+#include <algorithm>
 #include <boost/asio/error.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -174,6 +175,12 @@ asio::awaitable<void> Session::AwaitClientGone() {
   while (buffer_.size() < kReadAhead) {
     const size_t read = co_await stream_.async_read_some(buffer_.prepare(4096),
                                                          asio::redirect_error(asio::use_awaitable, error));
+    if (error == asio::error::eof) {
+      // Asio waits for an event before it reads again where a read has found the end, and the kernel tells of
+      // the end once: without another event the next read would sit out its whole wait.
+      stream_.socket().shutdown(asio::ip::tcp::socket::shutdown_receive, error);
+      co_return;
+    }
     if (error) co_return;
     buffer_.commit(read);
   }
@@ -210,7 +217,9 @@ asio::awaitable<bool> Session::ReadHeaders(Parser& parser) {
         head.count(bhttp::field::content_length) + head.count(bhttp::field::transfer_encoding);
     const bool bad_coding = head.count(bhttp::field::transfer_encoding) > 0 &&
                             (!beast::iequals(coding, "chunked") || head.version() < 11);
-    if (lengths > 1 || bad_coding) error = bhttp::error::bad_content_length;
+    const auto length = head[bhttp::field::content_length];
+    const bool listed = !std::ranges::all_of(length, [](char c) { return c >= '0' && c <= '9'; });
+    if (lengths > 1 || bad_coding || listed) error = bhttp::error::bad_content_length;
   }
   if (error) co_await Refuse(error);
   co_return !error;
