@@ -16,6 +16,10 @@ RUN apt-get update \
       libgtest-dev libgmock-dev libbenchmark-dev \
       libpq-dev libmariadb-dev libsqlite3-dev sqlite3 \
  && rm -rf /var/lib/apt/lists/*
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+      opentelemetry-cpp-dev libclang-rt-21-dev \
+ && rm -rf /var/lib/apt/lists/*
 
 # ---- client: what `./dev up` needs besides the product: Compose, and pyarrow for the first query.
 FROM debian:forky AS client
@@ -56,7 +60,7 @@ ENTRYPOINT ["/usr/bin/pondpilot-worker"]
 FROM runtime AS proxy
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-      libcurl4t64 libjwt14 libyaml-cpp0.9 \
+      libcurl4t64 libjwt14 libyaml-cpp0.9 opentelemetry-cpp \
       libboost-url1.92.0 libboost-json1.92.0 libboost-program-options1.92.0 \
  && rm -rf /var/lib/apt/lists/*
 COPY docker/proxy-entrypoint /usr/bin/proxy-entrypoint
@@ -90,10 +94,17 @@ RUN mkdir -p /etc/postgresql-common && echo 'create_main_cluster = false' > /etc
  && rm -rf /var/lib/apt/lists/* /var/lib/mysql/*
 # Where the databases of tests put what must outlive a restart of their container.
 RUN mkdir -m 1777 /data
+# The benchmark's load on the HTTP port.
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends wrk \
+ && rm -rf /var/lib/apt/lists/*
 
-# ---- clients: the tools that the clients of tests/clients are compiled with. Java as DBeaver brings it.
+# ---- clients: the tools that the clients of tests/clients are compiled with, and a browser. Java as DBeaver brings it.
 FROM test AS clients
 RUN apt-get update \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
       openjdk-21-jdk-headless maven golang-go cargo nodejs npm \
+ && rm -rf /var/lib/apt/lists/*
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium-headless-shell \
  && rm -rf /var/lib/apt/lists/*

@@ -10,7 +10,8 @@ if(PONDPILOT_SANITIZE)
   target_compile_options(pondpilot_flags INTERFACE -fsanitize=${PONDPILOT_SANITIZE} -fno-sanitize-recover=all)
   target_link_options(pondpilot_flags INTERFACE -fsanitize=${PONDPILOT_SANITIZE})
   # GCC's own flow warnings misfire on instrumented code.
-  target_compile_options(pondpilot_flags INTERFACE -Wno-maybe-uninitialized -Wno-stringop-overflow -Wno-array-bounds)
+  target_compile_options(pondpilot_flags INTERFACE
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized;-Wno-stringop-overflow;-Wno-array-bounds>)
 else()
   target_compile_definitions(pondpilot_flags INTERFACE $<$<NOT:$<CONFIG:Debug>>:_FORTIFY_SOURCE=3>)
 endif()

@@ -42,6 +42,10 @@ struct Config {
     uint16_t port = 8080;
     uint16_t grpc_port = 8081;
     std::string host = "0.0.0.0";
+    // Ours. Another port for /metrics, without a token; 0: none.
+    uint16_t metrics_port = 0;
+    // Ours. Addresses and networks whose X-Forwarded-For is believed.
+    std::vector<std::string> trusted_proxies;
   } server;
 
   struct Containers {
@@ -89,6 +93,13 @@ struct Config {
     struct RateLimit {
       uint32_t requests_per_minute = 100;
       uint32_t burst_size = 200;
+      // Ours. The same for a demo user; 0: a tenth of it.
+      uint32_t demo_requests_per_minute = 0;
+      uint32_t demo_burst_size = 0;
+      // Ours. By address: demo tokens, and requests without a valid token.
+      uint32_t demo_tokens_per_minute = 10;
+      uint32_t anonymous_requests_per_minute = 60;
+      uint32_t anonymous_burst_size = 120;
     } rate_limit;
     bool demo_tokens = true;                        // ours
     std::vector<std::string> cors_allowed_origins;  // ours; "*" allows any
@@ -101,7 +112,15 @@ struct Config {
     std::string claude_base_url = "https://api.anthropic.com";
     std::string openai_base_url = "https://api.openai.com/v1";
     std::string default_model = "claude-sonnet-4-20250514";
+    // Ours. Texts in one call for embeddings.
+    uint32_t embed_batch_size = 256;
   } ai;
+
+  // Ours.
+  struct Tracing {
+    std::string otlp_endpoint;  // base URL of an OpenTelemetry collector; empty: spans are not exported
+    double sample_ratio = 1;    // of the traces that begin here
+  } tracing;
 
   struct Log {
     std::string level = "info";  // ours: debug, info, warn, error

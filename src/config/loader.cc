@@ -326,6 +326,12 @@ class Loader {
       problems_.push_back("server.port and server.grpc_port (PORT and GRPC_PORT): both are " +
                           std::to_string(config.server.port) + "; they must differ.");
     }
+    if (problems_.empty() && (config.server.metrics_port == config.server.port ||
+                              config.server.metrics_port == config.server.grpc_port)) {
+      problems_.push_back("server.metrics_port (METRICS_PORT): it is " +
+                          std::to_string(config.server.metrics_port) +
+                          ", like server.port or server.grpc_port; they must differ.");
+    }
     std::set<std::string> names;
     for (const std::string& text : config.containers.profiles) {
       if (const auto profile = ParseProfile(text); profile && !names.insert(profile->name).second) {

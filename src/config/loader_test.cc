@@ -59,8 +59,9 @@ TEST(LoaderTest, EveryVariableReachesItsOptionAndWinsOverTheFile) {
     if (option.rule == nullptr && !option.range) continue;
     // A value of each option that isn't its default.
     std::string value;
-    for (const char* candidate : {"7", "7s", "256m", "::1", "other", "/other", "https://other.example.com",
-                                  "debug", "process", "landlock", "large:1g:1"}) {
+    for (const char* candidate :
+         {"0.25", "7", "7s", "256m", "::1", "other", "/other", "https://other.example.com", "debug",
+          "process", "landlock", "large:1g:1"}) {
       Config config;
       const bool list = std::holds_alternative<Ref<std::vector<std::string>>>(option.field);
       if (list ? CheckElement(option, candidate).has_value()

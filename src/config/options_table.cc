@@ -7,7 +7,6 @@ namespace {
 constexpr double kSecond = 1000;
 constexpr double kMinute = 60 * kSecond;
 constexpr double kHour = 60 * kMinute;
-constexpr double kMiB = 1 << 20;
 
 constinit const Option kOptions[] = {
     {.key = "server.port",
@@ -30,7 +29,27 @@ constinit const Option kOptions[] = {
      .default_text = "0.0.0.0",
      .rule = &kListenHostRule,
      .example = "\"0.0.0.0\"",
-     .description = "Address that both servers listen on."},
+     .description = "Address that all servers listen on."},
+    {.key = "server.metrics_port",
+     .env = "METRICS_PORT",
+     .field = +[](Config& c) -> auto& { return c.server.metrics_port; },
+     .default_text = "0",
+     .range = Range{0, 65535},
+     .example = "9464",
+     .description =
+         "Another port that answers `GET /metrics`, without a token: keep it where only Prometheus "
+         "reaches it. 0: none. On `server.port` the route stays, for operators' tokens."},
+    {.key = "server.trusted_proxies",
+     .env = "TRUSTED_PROXIES",
+     .field = +[](Config& c) -> auto& { return c.server.trusted_proxies; },
+     .default_text = "",
+     .rule = &kNetworkRule,
+     .example = "[\"10.0.0.0/8\", \"192.0.2.7\"]",
+     .description = "Load balancers and reverse proxies in front. Of their connections the client's address, "
+                    "which limits "
+                    "and log lines go by, is taken from `X-Forwarded-For` (over gRPC: `x-forwarded-for`): "
+                    "the last entry "
+                    "that is none of these. Of all others' it is not looked at, as anybody can write one."},
 
     {.key = "containers.backend",
      .env = "CONTAINER_BACKEND",
@@ -244,6 +263,49 @@ constinit const Option kOptions[] = {
      .example = "200",
      .description =
          "Requests that one user may make at once after a quiet time (depth of the token bucket)."},
+    {.key = "security.rate_limit.demo_requests_per_minute",
+     .env = "",
+     .field = +[](Config& c) -> auto& { return c.security.rate_limit.demo_requests_per_minute; },
+     .default_text = "0",
+     .range = Range{0, 1'000'000},
+     .reloadable = true,
+     .example = "10",
+     .description = "The same for a user with a demo token. 0: a tenth of `requests_per_minute`."},
+    {.key = "security.rate_limit.demo_burst_size",
+     .env = "",
+     .field = +[](Config& c) -> auto& { return c.security.rate_limit.demo_burst_size; },
+     .default_text = "0",
+     .range = Range{0, 1'000'000},
+     .reloadable = true,
+     .example = "20",
+     .description = "The same for a user with a demo token. 0: a tenth of `burst_size`."},
+    {.key = "security.rate_limit.demo_tokens_per_minute",
+     .env = "",
+     .field = +[](Config& c) -> auto& { return c.security.rate_limit.demo_tokens_per_minute; },
+     .default_text = "10",
+     .range = Range{1, 1'000'000},
+     .reloadable = true,
+     .example = "10",
+     .description =
+         "Demo tokens that one address gets per minute, and at once. Of IPv6 its /64 network counts."},
+    {.key = "security.rate_limit.anonymous_requests_per_minute",
+     .env = "",
+     .field = +[](Config& c) -> auto& { return c.security.rate_limit.anonymous_requests_per_minute; },
+     .default_text = "60",
+     .range = Range{1, 1'000'000},
+     .reloadable = true,
+     .example = "60",
+     .description =
+         "Requests without a valid token that one address may make per minute in the long run. Those "
+         "with one are never refused for them."},
+    {.key = "security.rate_limit.anonymous_burst_size",
+     .env = "",
+     .field = +[](Config& c) -> auto& { return c.security.rate_limit.anonymous_burst_size; },
+     .default_text = "120",
+     .range = Range{1, 1'000'000},
+     .reloadable = true,
+     .example = "120",
+     .description = "Of those, how many at once."},
     {.key = "security.demo_tokens",
      .env = "DEMO_TOKENS",
      .field = +[](Config& c) -> auto& { return c.security.demo_tokens; },
@@ -310,6 +372,35 @@ constinit const Option kOptions[] = {
      .rule = &kModelRule,
      .example = "claude-sonnet-4-20250514",
      .description = "Model of a chat request that names none."},
+    {.key = "ai.embed_batch_size",
+     .env = "AI_EMBED_BATCH_SIZE",
+     .field = +[](Config& c) -> auto& { return c.ai.embed_batch_size; },
+     .default_text = "256",
+     .range = Range{1, 256},
+     .example = "32",
+     .description = "Texts that go to the server of `ai.openai_base_url` in one call for embeddings; a "
+                    "request with more is "
+                    "sent in several. OpenAI takes 2048, some servers only 32."},
+
+    {.key = "tracing.otlp_endpoint",
+     .env = "OTEL_EXPORTER_OTLP_ENDPOINT",
+     .field = +[](Config& c) -> auto& { return c.tracing.otlp_endpoint; },
+     .default_text = "",
+     .rule = &kOptionalUrlRule,
+     .example = "\"http://collector:4318\"",
+     .description =
+         "OpenTelemetry collector that gets a span of each request, over OTLP/HTTP (`/v1/traces` is added). "
+         "Empty: none. Its headers, certificates and timeout are OpenTelemetry's own variables "
+         "(`OTEL_EXPORTER_OTLP_HEADERS` …)."},
+    {.key = "tracing.sample_ratio",
+     .env = "OTEL_TRACES_SAMPLER_ARG",
+     .field = +[](Config& c) -> auto& { return c.tracing.sample_ratio; },
+     .default_text = "1",
+     .range = Range{0, 1},
+     .example = "0.1",
+     .description =
+         "Share of the requests that bring no `traceparent` of which spans are exported. One that brings "
+         "it says itself whether it is sampled."},
 
     {.key = "log.level",
      .env = "LOG_LEVEL",

@@ -6,6 +6,7 @@
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
 
+#include "base/networks.h"
 #include "base/text.h"
 #include "config/profiles.h"
 #include "jail/layers.h"
@@ -68,6 +69,14 @@ std::optional<std::string> AcceptBaseUrl(std::string_view text) {
   return std::string(text);
 }
 
+std::optional<std::string> AcceptOptionalUrl(std::string_view text) {
+  return text.empty() ? std::optional<std::string>("") : AcceptBaseUrl(text);
+}
+
+std::optional<std::string> AcceptNetwork(std::string_view text) {
+  return If(base::Network::Parse(text).has_value(), text);
+}
+
 std::optional<std::string> AcceptModel(std::string_view text) {
   return If(!text.empty() && text.size() <= 200 && IsPrintableWord(text), text);
 }
@@ -121,6 +130,12 @@ constinit const TextRule kSocketPathRule = {
     {}};
 constinit const TextRule kBaseUrlRule = {
     "an http:// or https:// URL with a host, without user, query and fragment", AcceptBaseUrl, {}};
+constinit const TextRule kOptionalUrlRule = {
+    "empty, or an http:// or https:// URL with a host, without user, query and fragment",
+    AcceptOptionalUrl,
+    {}};
+constinit const TextRule kNetworkRule = {
+    "an IP address or network such as 192.0.2.7, 10.0.0.0/8 or 2001:db8::/32", AcceptNetwork, {}};
 constinit const TextRule kModelRule = {
     "a model's name: 1 to 200 printable ASCII characters without blanks", AcceptModel, {}};
 constinit const TextRule kApiKeyRule = {

@@ -19,23 +19,22 @@
 #include "base/clock.h"
 #include "config/changes.h"
 #include "config/profiles.h"
-#include "proxy/access/address_key.h"
 #include "proxy/access/gate.h"
 #include "proxy/auth/token_issuer.h"
 #include "proxy/auth/token_verifier.h"
 #include "proxy/backend.h"
+#include "proxy/budgets.h"
 #include "proxy/door_metrics.h"
 #include "proxy/fleet/fleet.h"
 #include "proxy/fleet/grpc_worker_control.h"
-#include "proxy/grpc/connection_name.h"
 #include "proxy/grpc/flight_server.h"
 #include "proxy/health_source.h"
 #include "proxy/http/server.h"
-#include "proxy/limits/rate_limiter.h"
 #include "proxy/metrics.h"
 #include "proxy/operator_source.h"
 #include "proxy/routes.h"
 #include "telemetry/log.h"
+#include "telemetry/otlp_tracer.h"
 
 namespace pondpilot::proxy {
 namespace {
@@ -49,13 +48,8 @@ constexpr std::chrono::seconds kDrainGrace(5);
 constexpr std::chrono::milliseconds kQuiet(500);
 constexpr std::chrono::milliseconds kLastWords(200);
 constexpr std::chrono::seconds kHttpGrace(2);
-
-// A demo user gets a tenth of what a user gets.
-constexpr double kDemoShare = 0.1;
-// Demo tokens per client address.
-constexpr limits::Rate kDemoTokenRate{10, 10};
-// Requests without a valid token per client address.
-constexpr limits::Rate kStrangerRate{60, 120};
+// Of the listener for metrics.
+constexpr size_t kMetricsConnections = 100;
 
 Level ToLevel(const std::string& name) {
   if (name == "debug") return Level::kDebug;
@@ -124,49 +118,15 @@ fleet::FleetOptions FleetOptionsFor(const config::Config& config) {
   return options;
 }
 
-// The bounds on how many requests a caller may make, over all doors together.
-class Budgets {
- public:
-  Budgets(const config::Config::Security::RateLimit& rate, const base::Clock& clock)
-      : users_(UserRate(rate), "requests", clock),
-        demo_users_(DemoRate(rate), "requests", clock),
-        demo_tokens_(kDemoTokenRate, "demo tokens", clock),
-        strangers_(kStrangerRate, "requests without a valid token", clock) {}
-
-  limits::Answer Admit(const auth::Principal& principal) {
-    limits::Answer answer = (principal.demo ? demo_users_ : users_).Ask(principal.user_id);
-    if (!answer.taken) Log(Level::kWarn, "Rate limit exceeded", {{"user_id", principal.user_id}});
-    return answer;
-  }
-  // A call over gRPC without a valid token.
-  base::Result<void> AdmitStranger(std::string_view peer) {
-    base::Result<void> taken = strangers_.Take(access::AddressKey(grpc::AddressOfPeer(peer)));
-    if (!taken) Log(Level::kWarn, "Rate limit exceeded", {{"user_id", "anonymous"}, {"route", "gRPC"}});
-    return taken;
-  }
-  limits::RateLimiter& strangers() { return strangers_; }
-  limits::RateLimiter& demo_tokens() { return demo_tokens_; }
-
-  void SetRate(const config::Config::Security::RateLimit& rate) {
-    users_.SetRate(UserRate(rate));
-    demo_users_.SetRate(DemoRate(rate));
-  }
-
- private:
-  using RateLimit = config::Config::Security::RateLimit;
-  static limits::Rate UserRate(const RateLimit& rate) {
-    return {static_cast<double>(rate.requests_per_minute), static_cast<double>(rate.burst_size)};
-  }
-  static limits::Rate DemoRate(const RateLimit& rate) {
-    return {std::max(1.0, rate.requests_per_minute * kDemoShare),
-            std::max(1.0, rate.burst_size * kDemoShare)};
-  }
-
-  limits::RateLimiter users_;
-  limits::RateLimiter demo_users_;
-  limits::RateLimiter demo_tokens_;
-  limits::RateLimiter strangers_;  // by address
-};
+// Null when spans are not exported.
+std::unique_ptr<telemetry::Tracer> TracerFor(const config::Config::Tracing& tracing,
+                                             telemetry::Registry& metrics) {
+  if (tracing.otlp_endpoint.empty()) return nullptr;
+  Log(Level::kInfo, "Spans are exported", {{"endpoint", tracing.otlp_endpoint}});
+  return telemetry::MakeOtlpTracer(
+      {.endpoint = tracing.otlp_endpoint, .sample_ratio = tracing.sample_ratio, .version = PONDPILOT_VERSION},
+      metrics);
+}
 
 // The longest that a call may wait for its worker.
 std::chrono::milliseconds WorkerWait(const config::Config& config) {
@@ -227,11 +187,13 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
   fleet::GrpcWorkerControlFactory controls(config.duckdb);
   const auth::TokenVerifier verifier(config.security.jwt_secret, clock);
   const auth::TokenIssuer issuer(config.security.jwt_secret, clock);
-  Budgets budgets(config.security.rate_limit, clock);
+  const base::TrustedProxies trusted(config.server.trusted_proxies);
+  Budgets budgets(config.security.rate_limit, trusted, clock);
 
   telemetry::Registry metrics;
   FleetMetrics fleet_metrics(metrics);
   DoorMetrics door_metrics(metrics, PONDPILOT_VERSION);
+  const std::unique_ptr<telemetry::Tracer> tracer = TracerFor(config.tracing, metrics);
 
   // Declared after what its coroutines use, and so destroyed, and joined, before it.
   Background background;
@@ -252,6 +214,11 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
   }
   if (const auto free = CheckFree(host, config.server.port, "server.port (PORT)"); !free) {
     return Fail(free.error());
+  }
+  const uint16_t metrics_port = config.server.metrics_port;
+  if (metrics_port != 0) {
+    const auto free = CheckFree(host, metrics_port, "server.metrics_port (METRICS_PORT)");
+    if (!free) return Fail(free.error());
   }
   auto left = background.Await(launcher.Find());
   if (!left) return Fail(left.error());
@@ -274,21 +241,25 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
                                        .issuer = issuer,
                                        .demo_token_limit = budgets.demo_tokens(),
                                        .demo_tokens = config.security.demo_tokens,
-                                       .sql = {&gate, fleet, &clock, draining, worker_wait},
+                                       .sql = {&gate, {fleet, &clock, draining, worker_wait}},
                                        .ai = {.gate = &gate,
                                               .clock = &clock,
                                               .settings = config.ai,
                                               .observer = &door_metrics,
-                                              .waits = {}}}),
+                                              .waits = {},
+                                              .catalog = {}}}),
                             http::Cors(config.security.cors_allowed_origins));
 
   door_metrics.WatchRoutes(router);
 
   grpc::RelayServices services;
   services.observer = &door_metrics;
+  services.tracer = tracer.get();
   services.verifier = &verifier;
   services.admit = [&budgets](const auth::Principal& principal) { return budgets.Admit(principal).taken; };
-  services.admit_stranger = [&budgets](std::string_view peer) { return budgets.AdmitStranger(peer); };
+  services.admit_stranger = [&budgets](std::string_view peer, std::string_view forwarded_for) {
+    return budgets.AdmitStranger(peer, forwarded_for);
+  };
   services.fleet = fleet;
   services.clock = &clock;
   services.session_key = KeyFor(config, "pondpilot session cookies");
@@ -301,13 +272,26 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
   }
   Log(Level::kInfo, "gRPC (Arrow Flight SQL) listening",
       {{"host", config.server.host}, {"port", (*flight)->port()}});
-  const auto web = http::Server::Start(background.executor(), config.server.host, config.server.port, router,
-                                       {}, &door_metrics);
+  const auto web =
+      http::Server::Start(background.executor(), config.server.host, config.server.port, router, {},
+                          {.observer = &door_metrics, .tracer = tracer.get(), .trusted = trusted});
   if (!web) {
     background.Await(fleet->Shutdown());
     return Fail(web.error());
   }
   Log(Level::kInfo, "HTTP listening", {{"host", config.server.host}, {"port", (*web)->port()}});
+  const http::Router metrics_router({admin::OpenMetricsRoute(metrics)}, http::Cors({}));
+  std::shared_ptr<http::Server> metrics_web;
+  if (metrics_port != 0) {
+    auto started = http::Server::Start(background.executor(), config.server.host, metrics_port,
+                                       metrics_router, {.connections = kMetricsConnections});
+    if (!started) {
+      background.Await(fleet->Shutdown());
+      return Fail(started.error());
+    }
+    metrics_web = std::move(*started);
+    Log(Level::kInfo, "Metrics listening", {{"host", config.server.host}, {"port", metrics_web->port()}});
+  }
 
   config::Config current = config;
   const auto reload = [&] {
@@ -354,6 +338,7 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
   background.Await(fleet->Shutdown());
   flight->reset();
   background.Await((*web)->Stop(kHttpGrace));
+  if (metrics_web) background.Await(metrics_web->Stop(std::chrono::milliseconds(0)));
   Log(Level::kInfo, "Stopped");
   return kExitOk;
 }

@@ -43,8 +43,11 @@ DoorMetrics::DoorMetrics(telemetry::Registry& registry, const std::string& versi
     method.failed = calls("failed");
     method.seconds = &registry.AddHistogram("pondpilot_flight_call_seconds", "How long Flight calls took.",
                                             telemetry::LatencyBounds(), {{"method", label}});
-    method.bytes = &registry.AddCounter("pondpilot_flight_sent_bytes_total",
-                                        "Bytes of Flight messages sent to clients.", {{"method", label}});
+    method.sent = &registry.AddCounter("pondpilot_flight_sent_bytes_total",
+                                       "Bytes of Flight messages sent to clients.", {{"method", label}});
+    method.received =
+        &registry.AddCounter("pondpilot_flight_received_bytes_total",
+                             "Bytes of Flight messages received from clients.", {{"method", label}});
   }
   for (const char* name : {"claude", "openai"}) {
     Provider& provider = providers_[name];
@@ -57,6 +60,9 @@ DoorMetrics::DoorMetrics(telemetry::Registry& registry, const std::string& versi
       return &registry.AddCounter("pondpilot_ai_tokens_total", "Tokens that AI providers have counted.",
                                   {{"provider", name}, {"kind", kind}});
     };
+    provider.retries =
+        &registry.AddCounter("pondpilot_ai_retries_total", "Calls to AI providers that were tried once more.",
+                             {{"provider", name}});
     provider.input_tokens = tokens("input");
     provider.output_tokens = tokens("output");
   }
@@ -97,8 +103,10 @@ void DoorMetrics::AddRoute(std::string_view path) {
       &registry_.AddHistogram("pondpilot_http_request_seconds",
                               "How long HTTP requests took, from their last byte to that of the answer.",
                               telemetry::LatencyBounds(), {{"route", label}});
-  route.bytes = &registry_.AddCounter("pondpilot_http_sent_bytes_total",
-                                      "Bytes of the bodies of HTTP answers.", {{"route", label}});
+  route.sent = &registry_.AddCounter("pondpilot_http_sent_bytes_total",
+                                     "Bytes of the bodies of HTTP answers.", {{"route", label}});
+  route.received = &registry_.AddCounter("pondpilot_http_received_bytes_total",
+                                         "Bytes of the bodies of HTTP requests.", {{"route", label}});
 }
 
 void DoorMetrics::Ended(const http::Served& served) {
@@ -107,18 +115,20 @@ void DoorMetrics::Ended(const http::Served& served) {
   const Route& route = found->second;
   route.by_class[ClassOf(served.status)]->Add();
   route.seconds->Observe(Seconds(served.took));
-  route.bytes->Add(served.bytes);
+  route.sent->Add(served.bytes);
+  route.received->Add(served.received);
   if (const auto refused = http_refusals_.find(served.status); refused != http_refusals_.end())
     refused->second->Add();
 }
 
 void DoorMetrics::Ended(std::string_view name, ::grpc::StatusCode code, std::chrono::nanoseconds took,
-                        uint64_t bytes) {
+                        Bytes bytes) {
   const auto found = methods_.find(name);
   const Method& method = found == methods_.end() ? methods_.at(kUnknownMethod) : found->second;
   (code == ::grpc::StatusCode::OK ? method.ok : method.failed)->Add();
   method.seconds->Observe(Seconds(took));
-  method.bytes->Add(bytes);
+  method.sent->Add(bytes.sent);
+  method.received->Add(bytes.received);
   if (const auto refused = grpc_refusals_.find(code); refused != grpc_refusals_.end()) refused->second->Add();
 }
 
@@ -130,6 +140,10 @@ void DoorMetrics::Ended(std::string_view name, std::string_view result, const ai
   (known == provider.calls.end() ? provider.calls.at("failed") : known->second)->Add();
   provider.input_tokens->Add(static_cast<uint64_t>(usage.input_tokens));
   provider.output_tokens->Add(static_cast<uint64_t>(usage.output_tokens));
+}
+
+void DoorMetrics::Retried(std::string_view name) {
+  if (const auto found = providers_.find(name); found != providers_.end()) found->second.retries->Add();
 }
 
 }  // namespace pondpilot::proxy

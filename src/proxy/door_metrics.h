@@ -24,23 +24,27 @@ class DoorMetrics final : public http::Observer, public grpc::RelayObserver, pub
 
   void Ended(const http::Served& served) override;
   void Ended(std::string_view method, ::grpc::StatusCode code, std::chrono::nanoseconds took,
-             uint64_t bytes) override;
+             Bytes bytes) override;
   void Ended(std::string_view provider, std::string_view result, const ai::Usage& usage) override;
+  void Retried(std::string_view provider) override;
 
  private:
   struct Route {
     std::array<telemetry::Counter*, 5> by_class{};  // 1xx is not sent; 2xx to 5xx, and clients that left
     telemetry::Histogram* seconds = nullptr;
-    telemetry::Counter* bytes = nullptr;
+    telemetry::Counter* sent = nullptr;
+    telemetry::Counter* received = nullptr;
   };
   struct Method {
     telemetry::Counter* ok = nullptr;
     telemetry::Counter* failed = nullptr;
     telemetry::Histogram* seconds = nullptr;
-    telemetry::Counter* bytes = nullptr;
+    telemetry::Counter* sent = nullptr;
+    telemetry::Counter* received = nullptr;
   };
   struct Provider {
     std::map<std::string_view, telemetry::Counter*> calls;  // by result
+    telemetry::Counter* retries = nullptr;
     telemetry::Counter* input_tokens = nullptr;
     telemetry::Counter* output_tokens = nullptr;
   };

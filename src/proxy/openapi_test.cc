@@ -43,8 +43,8 @@ std::set<std::string> Routed() {
                   .metrics = metrics,
                   .issuer = issuer,
                   .demo_token_limit = limiter,
-                  .sql = {&gate, nullptr, &clock, nullptr, nullptr},
-                  .ai = {.gate = &gate, .clock = &clock, .settings = {}, .waits = {}}})) {
+                  .sql = {&gate, {nullptr, &clock, nullptr, nullptr}},
+                  .ai = {.gate = &gate, .clock = &clock, .settings = {}, .waits = {}, .catalog = {}}})) {
     routes.insert(route.method + " " + route.path);
   }
   return routes;

@@ -5,6 +5,7 @@
 
 #include "proxy/admin/demo_token.h"
 #include "proxy/admin/openapi.h"
+#include "proxy/sql/catalog.h"
 
 namespace pondpilot::proxy {
 
@@ -15,6 +16,7 @@ std::vector<http::Route> AllRoutes(RouteServices services) {
   };
   routes.push_back(admin::OpenApiRoute());
   routes.push_back(admin::DemoTokenRoute(services.issuer, services.demo_token_limit, services.demo_tokens));
+  services.ai.catalog = sql::CatalogReader(services.sql.workers);
   add(sql::SqlRoutes(std::move(services.sql)));
   add(ai::AiRoutes(std::move(services.ai)));
   add(admin::OperatorRoutes(services.operators, services.gate, services.metrics));

@@ -13,6 +13,8 @@ namespace {
 std::atomic<Level> threshold{Level::kInfo};
 std::atomic<Sink> test_sink{nullptr};
 
+thread_local const LogScope* innermost = nullptr;
+
 std::string_view Name(Level level) {
   switch (level) {
     case Level::kDebug:
@@ -71,19 +73,36 @@ void WriteWhole(std::string_view text) {
   }
 }
 
+void AppendField(std::string& line, std::string_view key, std::string_view value) {
+  line += ' ';
+  line += key;
+  line += '=';
+  AppendValue(line, value, false);
+}
+
+std::string ScopeFields(std::string_view request_id, std::string_view trace_id) {
+  std::string fields;
+  if (!request_id.empty()) AppendField(fields, "request_id", request_id);
+  if (!trace_id.empty()) AppendField(fields, "trace_id", trace_id);
+  return fields;
+}
+
 }  // namespace
+
+LogScope::LogScope(std::string_view request_id, std::string_view trace_id)
+    : fields_(ScopeFields(request_id, trace_id)), outer_(innermost) {
+  innermost = this;
+}
+
+LogScope::~LogScope() { innermost = outer_; }
 
 std::string FormatLine(Level level, std::string_view message, std::initializer_list<Field> fields) {
   std::string line = "level=";
   line += Name(level);
   line += " msg=";
   AppendValue(line, message, true);
-  for (const Field& field : fields) {
-    line += ' ';
-    line += field.key;
-    line += '=';
-    AppendValue(line, field.value, false);
-  }
+  for (const Field& field : fields) AppendField(line, field.key, field.value);
+  if (innermost != nullptr) line += innermost->fields_;
   return line;
 }
 

@@ -27,6 +27,21 @@ struct Field {
 // and control characters written as \n, \t or \xNN, so that no value can forge a line or a field.
 std::string FormatLine(Level level, std::string_view message, std::initializer_list<Field> fields);
 
+// While it lives, lines that its thread logs say which request they belong to: they end with request_id and,
+// when there is one, trace_id. The inner one of two counts. Made and destroyed on the same thread.
+class LogScope {
+ public:
+  LogScope(std::string_view request_id, std::string_view trace_id);
+  ~LogScope();
+  LogScope(const LogScope&) = delete;
+  LogScope& operator=(const LogScope&) = delete;
+
+ private:
+  const std::string fields_;
+  const LogScope* const outer_;
+  friend std::string FormatLine(Level level, std::string_view message, std::initializer_list<Field> fields);
+};
+
 // Writes one line to standard output, whole, from any thread. Lines below the threshold are dropped.
 void Log(Level level, std::string_view message, std::initializer_list<Field> fields = {});
 

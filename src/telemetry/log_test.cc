@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <thread>
+
 namespace pondpilot::telemetry {
 namespace {
 
@@ -12,6 +14,21 @@ TEST(LogTest, DocumentedLine) {
 
 TEST(LogTest, NumbersAndBooleans) {
   EXPECT_EQ(FormatLine(Level::kWarn, "x", {{"n", 42}, {"ok", false}}), "level=warn msg=\"x\" n=42 ok=false");
+}
+
+TEST(LogTest, AScopeSaysWhichRequest) {
+  const auto line = [] { return FormatLine(Level::kInfo, "x", {{"n", 1}}); };
+  {
+    const LogScope scope("id 7", "4bf92f35");
+    EXPECT_EQ(line(), "level=info msg=\"x\" n=1 request_id=\"id 7\" trace_id=4bf92f35");
+    {
+      const LogScope inner("id-8", "");
+      EXPECT_EQ(line(), "level=info msg=\"x\" n=1 request_id=id-8");
+    }
+    std::thread([&] { EXPECT_EQ(line(), "level=info msg=\"x\" n=1"); }).join();
+    EXPECT_EQ(line(), "level=info msg=\"x\" n=1 request_id=\"id 7\" trace_id=4bf92f35");
+  }
+  EXPECT_EQ(line(), "level=info msg=\"x\" n=1");
 }
 
 TEST(LogTest, NoValueCanForgeALineOrAField) {

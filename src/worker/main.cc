@@ -39,6 +39,7 @@
 #include "worker/engine/reachability.h"
 #include "worker/flight/flight_service.h"
 #include "worker/flight/handed_socket.h"
+#include "worker/flight/log_names.h"
 #include "worker/flight/quiet_grpc.h"
 #include "worker/flight/server_limits.h"
 #include "worker/flight/worker_token.h"
@@ -260,6 +261,7 @@ int Serve(const Settings& settings, const sigset_t& signals,
   }
   arrow::flight::FlightServerOptions options(*location);
   options.middleware.emplace_back("worker-token", flight::RequireWorkerToken(settings.token_sha256));
+  options.middleware.emplace_back("log-names", flight::NameCallsInLog());
   options.builder_hook = [&](void* raw) {
     auto* builder = static_cast<grpc::ServerBuilder*>(raw);
     flight::ApplyServerLimits(*builder);

@@ -28,9 +28,10 @@ def progress(text: str) -> None:
 
 
 @contextmanager
-def proxy_with(engine: Engine, network: str, memory: str = "1g", socket: bool = True, **containers) -> Iterator[Proxy]:
+def proxy_with(engine: Engine, network: str, memory: str = "1g", socket: bool = True, options: tuple[str, ...] = (),
+               **containers) -> Iterator[Proxy]:
     config = base_config(engine, network, memory_limit="512m", idle_timeout="1h", session_timeout="1h", **containers)
-    proxy = Proxy(engine, ProxyOptions(network, config, memory=memory, socket=socket))
+    proxy = Proxy(engine, ProxyOptions(network, config, memory=memory, socket=socket, options=options))
     try:
         yield proxy.wait_ready(60)
     except Exception:

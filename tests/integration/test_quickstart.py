@@ -19,7 +19,7 @@ import pytest
 
 from tests.support.databases import start_postgres
 from tests.support.engine import ROOT, Engine, command, docker, inspect, workers_on
-from tests.support.fake_anthropic import PIECES
+from tests.support.provider import PIECES
 from tests.support.waiting import eventually
 
 FILES = Path(__file__).parent / "quickstart"
@@ -244,7 +244,7 @@ def with_database(engine: Engine, unchanged: QuickStart) -> Iterator[QuickStart]
         # The page's key belongs to nobody: a scripted provider takes Anthropic's place.
         "      - CLAUDE_BASE_URL=http://anthropic:8000\n"))
     quick.up()
-    engine.start("anthropic", engine.test_image, "python3", "/support/fake_anthropic.py", network=quick.network,
+    engine.start("anthropic", engine.test_image, "python3", "/support/provider.py", network=quick.network,
                  aliases=("anthropic",), options=("--init", "--entrypoint", "", "-v", f"{ROOT}/tests/support:/support:ro"))
     # .env as printed says postgresql://user:pass@host:5432/database.
     database = start_postgres(engine, quick.network, host="host", user="user", password="pass")

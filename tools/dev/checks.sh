@@ -200,6 +200,26 @@ run_bench() {
   in_test timeout 1800 "$python" -m "$module" "$@"
 }
 
+# What a run finds goes to build/fuzz/found; its own corpus lives in build/fuzz/corpus and goes on growing.
+run_fuzz() {
+  local target=${1:-} seconds=${2:-60} keep=${3:-}
+  [ -n "$target" ] && [ -f "$ROOT/tests/fuzz/$target.cc" ] && [ -d "$ROOT/tests/fuzz/corpus/$target" ] ||
+    fail "there is no fuzz target \"$target\"." "There are: $(cd "$ROOT/tests/fuzz/corpus" && echo *)"
+  case "$seconds" in *[!0-9]* | '') fail "\"$seconds\" is no number of seconds. ./dev fuzz TARGET [SECONDS] [--keep]" ;; esac
+  begin_log fuzz
+  ensure_engine
+  ensure_dev_image
+  step 3000 "Compiling fuzz_$target" compile fuzz "fuzz_$target"
+  # shellcheck disable=SC2016
+  in_dev timeout "$((seconds + 600))" bash -ec '
+    target=$1 seconds=$2 keep=$3 own=build/fuzz/corpus/$1 kept=tests/fuzz/corpus/$1
+    mkdir -p "$own" build/fuzz/found
+    build/fuzz/bin/fuzz_"$target" -max_total_time="$seconds" -max_len=16384 -timeout=25 -rss_limit_mb=3000 -print_final_stats=1 \
+      -artifact_prefix="build/fuzz/found/$target-" "$own" "$kept"
+    if [ "$keep" = --keep ]; then build/fuzz/bin/fuzz_"$target" -merge=1 -max_len=2048 "$kept" "$own"; fi' \
+    fuzz "$target" "$seconds" "$keep"
+}
+
 run_chaos() {
   begin_log chaos
   ensure_engine

@@ -27,7 +27,10 @@ base::Result<auth::Principal> Gate::Identify(const http::Request& request) const
   if (principal) return principal;
   if (const auto taken = strangers_.Take(AddressKey(request.peer_address)); !taken) {
     telemetry::Log(telemetry::Level::kWarn, "Rate limit exceeded",
-                   {{"user_id", "anonymous"}, {"route", request.path}, {"request_id", request.request_id}});
+                   {{"user_id", "anonymous"},
+                    {"route", request.path},
+                    {"peer", request.peer_address},
+                    {"request_id", request.request_id}});
     return std::unexpected(taken.error());
   }
   return principal;
@@ -40,6 +43,7 @@ http::Route Gate::Route(std::string method, std::string path, UserHandler handle
             if (!principal) {
               co_return http::ToResponse(http::ToProblem(principal.error()), request.request_id);
             }
+            if (request.span) request.span->Set("user.id", principal->user_id);
             const limits::Answer admitted = admit_(*principal);
             http::Response response;
             if (admitted.taken) {

@@ -87,6 +87,13 @@ base::Result<std::chrono::seconds> GraceIn(const std::string& body) {
                         std::to_string(kMaxGraceSeconds) + ", or empty.");
 }
 
+http::Response Rendered(const telemetry::Registry& metrics) {
+  http::Response response;
+  response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+  response.body = metrics.Render();
+  return response;
+}
+
 class Operator {
  public:
   Operator(OperatorSource& source, const access::Gate& gate, const telemetry::Registry& metrics)
@@ -142,10 +149,7 @@ class Operator {
   awaitable<http::Response> Metrics(const http::Request& request) const {
     const auto principal = Authorize(gate_, request);
     if (!principal) co_return Refuse(principal.error(), request);
-    http::Response response;
-    response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-    response.body = metrics_.Render();
-    co_return response;
+    co_return Rendered(metrics_);
   }
 
  private:
@@ -155,6 +159,11 @@ class Operator {
 };
 
 }  // namespace
+
+http::Route OpenMetricsRoute(const telemetry::Registry& metrics) {
+  return {"GET", "/metrics",
+          [&metrics](const http::Request&) -> awaitable<http::Response> { co_return Rendered(metrics); }};
+}
 
 std::vector<http::Route> OperatorRoutes(OperatorSource& source, const access::Gate& gate,
                                         const telemetry::Registry& metrics) {

@@ -41,6 +41,10 @@ class OperatorSource {
   virtual bool Drain(std::chrono::milliseconds grace) = 0;
 };
 
+// GET /metrics for whoever asks: for a listener that only Prometheus reaches. `metrics` must outlive the
+// router.
+http::Route OpenMetricsRoute(const telemetry::Registry& metrics);
+
 // GET and DELETE /admin/workers, POST /admin/drain, GET /metrics. They want a token with the claim
 // "pondpilot_admin": true. Everything must outlive the router.
 std::vector<http::Route> OperatorRoutes(OperatorSource& source, const access::Gate& gate,

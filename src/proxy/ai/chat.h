@@ -21,12 +21,17 @@ struct ChatMessage {
   std::string content;
 };
 
+// How the answer is written: as this proxy's own events and document, or as OpenAI's chat completions.
+enum class ChatFormat { kEvents, kOpenAi };
+
 // A checked body of POST /ai/chat.
 struct ChatRequest {
   std::string model;
   std::string system;  // empty: none
   std::vector<ChatMessage> messages;
   bool stream = true;
+  bool schema = false;  // puts the caller's catalog before the model
+  ChatFormat format = ChatFormat::kEvents;
   std::optional<int64_t> max_tokens;
   std::optional<double> temperature;
 };

@@ -1,7 +1,5 @@
 #include "proxy/ai/chat_stream.h"
 
-#include <nlohmann/json.hpp>
-
 #include "proxy/ai/problems.h"
 #include "telemetry/log.h"
 
@@ -23,10 +21,12 @@ void LogCall(const CallRecord& call, std::string_view result, const Usage& usage
 }
 
 ChatStream::ChatStream(CallRecord call, std::unique_ptr<UpstreamReply> reply,
-                       std::unique_ptr<ChatDecoder> decoder, CallSlots::Slot slot, const base::Clock& clock)
+                       std::unique_ptr<ChatDecoder> decoder, std::unique_ptr<ChatWriter> format,
+                       CallSlots::Slot slot, const base::Clock& clock)
     : call_(std::move(call)),
       reply_(std::move(reply)),
       decoder_(std::move(decoder)),
+      format_(std::move(format)),
       slot_(std::move(slot)),
       clock_(clock) {}
 
@@ -41,8 +41,9 @@ boost::asio::awaitable<void> ChatStream::Run(http::BodyWriter& writer) {
       text = out->empty() ? ": thinking\n\n" : std::move(*out);
     } else {
       ended_ = true;
+      if (out.error().status == http::kClientGone) co_return;
       result_ = out.error().code;
-      text = FormatSse("error", http::ToResponse(out.error(), call_.request_id).body);
+      text = format_->Failed(out.error());
     }
     if (!co_await writer.Write(std::move(text))) co_return;
   }
@@ -51,6 +52,8 @@ boost::asio::awaitable<void> ChatStream::Run(http::BodyWriter& writer) {
 boost::asio::awaitable<Outcome<std::string>> ChatStream::Next() {
   const base::Result<std::string> piece = co_await reply_->Read();
   if (!piece) {
+    if (piece.error().code == base::ErrorCode::kCancelled)
+      co_return std::unexpected(http::ToProblem(piece.error()));
     telemetry::Log(
         telemetry::Level::kWarn, "AI provider broke off",
         {{"provider", call_.provider}, {"request_id", call_.request_id}, {"error", piece.error().detail}});
@@ -64,19 +67,14 @@ boost::asio::awaitable<Outcome<std::string>> ChatStream::Next() {
     const Outcome<ChatStep> step = decoder_->Decode(event);
     if (!step) {
       // What came in the same piece goes out before the failure.
-      out += FormatSse("error", http::ToResponse(step.error(), call_.request_id).body);
+      out += format_->Failed(step.error());
       result_ = step.error().code;
       ended_ = true;
       break;
     }
-    if (!step->text.empty()) out += FormatSse("delta", nlohmann::json({{"text", step->text}}).dump());
+    if (!step->text.empty()) out += format_->Delta(step->text);
     if (step->ended) {
-      const ChatEnd& end = decoder_->end();
-      nlohmann::ordered_json done;
-      done["model"] = end.model.empty() ? call_.model : end.model;
-      done["stop_reason"] = end.stop_reason;
-      done["usage"] = {{"input_tokens", end.usage.input_tokens}, {"output_tokens", end.usage.output_tokens}};
-      out += FormatSse("done", done.dump());
+      out += format_->Done(decoder_->end());
       result_ = "ok";
       ended_ = true;
       break;

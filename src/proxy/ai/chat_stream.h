@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "proxy/ai/call_slots.h"
+#include "proxy/ai/chat_format.h"
 #include "proxy/ai/provider.h"
 #include "proxy/ai/upstream.h"
 #include "proxy/http/message.h"
@@ -18,6 +19,8 @@ class CallObserver {
   virtual ~CallObserver() = default;
   // `result` as in the log: "ok", "client_gone" or a problem's code.
   virtual void Ended(std::string_view provider, std::string_view result, const Usage& usage) = 0;
+  // A call that failed before its answer began is tried once more.
+  virtual void Retried(std::string_view provider) = 0;
 };
 
 // What the log says about one call.
@@ -33,14 +36,13 @@ struct CallRecord {
 // One line for a call that has ended; `result` is "ok" or a problem's code.
 void LogCall(const CallRecord& call, std::string_view result, const Usage& usage, const base::Clock& clock);
 
-// Passes a provider's stream on as this proxy's own events, the same for every provider: "delta" {"text"},
-// then one "done" {"model","stop_reason","usage"} or "error" (a problem). The provider is read no faster than
-// the client reads. Destroying it ends the provider's connection.
+// Passes a provider's stream on in the client's format, piece by piece as it comes. The provider is read no
+// faster than the client reads. Destroying it ends the provider's connection.
 class ChatStream {
  public:
   // `clock` must outlive the stream.
   ChatStream(CallRecord call, std::unique_ptr<UpstreamReply> reply, std::unique_ptr<ChatDecoder> decoder,
-             CallSlots::Slot slot, const base::Clock& clock);
+             std::unique_ptr<ChatWriter> format, CallSlots::Slot slot, const base::Clock& clock);
   ~ChatStream();
   ChatStream(const ChatStream&) = delete;
   ChatStream& operator=(const ChatStream&) = delete;
@@ -54,6 +56,7 @@ class ChatStream {
   const CallRecord call_;
   const std::unique_ptr<UpstreamReply> reply_;
   const std::unique_ptr<ChatDecoder> decoder_;
+  const std::unique_ptr<ChatWriter> format_;
   const CallSlots::Slot slot_;
   const base::Clock& clock_;
   SseParser parser_;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "base/clock.h"
@@ -14,12 +16,22 @@ namespace pondpilot::proxy::ai {
 // What a demo user may have a model write, at most: anybody can get a demo token, and the operator pays.
 inline constexpr int64_t kDemoMaxTokens = 1024;
 
+// How much of the caller's catalog a model is told, in bytes of text; of a demo user's less, as the operator
+// pays.
+inline constexpr size_t kCatalogBytes = 48 << 10;
+inline constexpr size_t kDemoCatalogBytes = 8 << 10;
+
+// Reads what the caller can query: the document of GET /catalog, or the problem that kept it from being read.
+using CatalogSource =
+    std::function<boost::asio::awaitable<Outcome<std::string>>(const http::Request&, const auth::Principal&)>;
+
 struct GatewayServices {
   const access::Gate* gate = nullptr;
   const base::Clock* clock = nullptr;  // must outlive the routes
   config::Config::Ai settings;
   CallObserver* observer = nullptr;  // must outlive the routes
   UpstreamWaits waits;
+  CatalogSource catalog;
 };
 
 // POST /ai/chat and POST /ai/embed. They must be served on one thread.

@@ -55,6 +55,7 @@ class GatewayTest : public ::testing::Test {
     waits_.connect = std::chrono::seconds(5);
     waits_.answer = std::chrono::seconds(5);
     waits_.silence = std::chrono::seconds(5);
+    waits_.retry_pause = std::chrono::milliseconds(20);
   }
   ~GatewayTest() override {
     if (server_) asio::co_spawn(io_, server_->Stop(std::chrono::milliseconds(0)), asio::use_future).get();
@@ -75,6 +76,12 @@ class GatewayTest : public ::testing::Test {
     services.clock = &base::Clock::System();
     services.settings = settings_;
     services.waits = waits_;
+    services.observer = &observer_;
+    services.catalog = [this](const http::Request&,
+                              const auth::Principal& who) -> asio::awaitable<Outcome<std::string>> {
+      catalog_of_ = who.user_id;
+      co_return catalog_;
+    };
     router_ = std::make_unique<http::Router>(AiRoutes(std::move(services)), http::Cors({}));
     auto server = http::Server::Start(io_.get_executor(), "127.0.0.1", 0, *router_);
     ASSERT_TRUE(server.has_value()) << server.error().message;
@@ -128,7 +135,18 @@ class GatewayTest : public ::testing::Test {
     settings.openai_api_key = base::Secret("openai-key-secret");
     return settings;
   }();
+  struct Observer final : CallObserver {
+    void Ended(std::string_view, std::string_view, const Usage&) override {}
+    void Retried(std::string_view) override { ++retries; }
+    std::atomic<int> retries = 0;
+  };
+
   UpstreamWaits waits_;
+  Observer observer_;
+  Outcome<std::string> catalog_ =
+      R"({"databases":[{"name":"mydb","available":true,"schemas":[{"name":"public",
+      "tables":[{"name":"users","kind":"table","columns":[{"name":"id","type":"INTEGER"}]}]}]}]})";
+  std::string catalog_of_;
   asio::io_context io_;
   std::unique_ptr<FakeProvider> provider_;
   std::unique_ptr<http::Router> router_;
@@ -445,6 +463,193 @@ TEST_F(GatewayTest, CallsAtTheSameTimeAreBounded) {
   EXPECT_EQ(StatusOf(answer), 429u);
   EXPECT_EQ(BodyOf(answer)["code"], "ai_too_many_calls");
   EXPECT_EQ(StatusOf(Exchange(Message("/ai/chat", "{}", Alice()))), 400u);
+}
+
+const char* const kHello =
+    R"({"content":[{"type":"text","text":"Hello"}],"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":2}})";
+
+TEST_F(GatewayTest, AFailureThatMayPassIsTriedOnceMore) {
+  std::atomic<const char*> first = "";
+  std::atomic<int> calls = 0;
+  Start([&](const FakeProvider::Request&, FakeProvider::Socket& socket) {
+    if (++calls % 2 == 0) return FakeProvider::Answer(socket, "200 OK", kHello);
+    if (first.load() != std::string("drop")) FakeProvider::Answer(socket, first.load(), "{}");
+  });
+  for (const char* how : {"429 Too Many", "529 Overloaded", "500 Oops", "503 Unavailable", "drop"}) {
+    first = how;
+    const int before = calls;
+    const std::string answer = Post("/ai/chat", kWhole);
+    EXPECT_EQ(StatusOf(answer), 200u) << how;
+    EXPECT_EQ(calls - before, 2) << how;
+  }
+  EXPECT_EQ(observer_.retries, 5);
+  EXPECT_THAT(TakeLog(),
+              HasSubstr("msg=\"AI provider is asked again\" provider=claude code=ai_rate_limited"));
+}
+
+TEST_F(GatewayTest, NoFailureIsTriedTwiceMore) {
+  std::atomic<int> calls = 0;
+  std::atomic<const char*> status = "500 Oops";
+  Start([&](const FakeProvider::Request&, FakeProvider::Socket& socket) {
+    ++calls;
+    FakeProvider::Answer(socket, status.load(), "{}");
+  });
+  EXPECT_EQ(StatusOf(Post("/ai/chat", kChat)), 502u);
+  EXPECT_EQ(calls, 2);
+  // What is wrong stays wrong.
+  for (const char* wrong : {"400 Bad", "401 Unauthorized", "404 Not Found"}) {
+    status = wrong;
+    calls = 0;
+    Post("/ai/chat", kChat);
+    EXPECT_EQ(calls, 1) << wrong;
+  }
+}
+
+TEST_F(GatewayTest, RetryAfterIsHonouredWithinReason) {
+  std::atomic<int> calls = 0;
+  std::atomic<const char*> wait = "1";
+  Start([&](const FakeProvider::Request&, FakeProvider::Socket& socket) {
+    if (++calls == 2) return FakeProvider::Answer(socket, "200 OK", kHello);
+    FakeProvider::Answer(socket, "429 Too Many", "{}", std::string("Retry-After: ") + wait.load() + "\r\n");
+  });
+  const auto began = base::Clock::System().Now();
+  EXPECT_EQ(StatusOf(Post("/ai/chat", kWhole)), 200u);
+  EXPECT_GE(base::Clock::System().Now() - began, std::chrono::seconds(1));
+  wait = "30";
+  calls = 2;
+  const std::string refused = Post("/ai/chat", kWhole);
+  EXPECT_EQ(StatusOf(refused), 429u);
+  EXPECT_THAT(refused, HasSubstr("Retry-After: 30\r\n"));
+  EXPECT_EQ(calls, 3);
+}
+
+TEST_F(GatewayTest, ARetryStaysWithinTheDeadline) {
+  waits_.total = std::chrono::milliseconds(900);
+  std::atomic<int> calls = 0;
+  Start([&](const FakeProvider::Request&, FakeProvider::Socket& socket) {
+    ++calls;
+    FakeProvider::Answer(socket, "503 Busy", "{}", "Retry-After: 1\r\n");
+  });
+  EXPECT_EQ(StatusOf(Post("/ai/chat", kWhole)), 502u);
+  EXPECT_EQ(calls, 1);
+}
+
+TEST_F(GatewayTest, WhatHasBegunIsNotTriedAgain) {
+  std::atomic<int> calls = 0;
+  Start([&](const FakeProvider::Request&, FakeProvider::Socket& socket) {
+    ++calls;
+    FakeProvider::Send(socket, kStreamHead);
+  });
+  EXPECT_THAT(Post("/ai/chat", kChat), HasSubstr("\"code\":\"ai_unreachable\""));
+  EXPECT_EQ(calls, 1);
+}
+
+TEST_F(GatewayTest, AClientThatGoesIsNotRetriedFor) {
+  waits_.retry_pause = std::chrono::seconds(9);  // less than waits_.retry_most
+  std::counting_semaphore<> arrived(0);
+  Start([&](const FakeProvider::Request&, FakeProvider::Socket& socket) {
+    FakeProvider::Answer(socket, "503 Busy", "{}");
+    arrived.release();
+  });
+  {
+    asio::io_context io;
+    auto socket = Connect(io);
+    asio::write(socket, asio::buffer(Message("/ai/chat", kChat, Alice())));
+    ASSERT_TRUE(arrived.try_acquire_for(std::chrono::seconds(10)));
+  }
+  const auto gone = base::Clock::System().Now();
+  std::string log;
+  while (!log.contains("result=client_gone") &&
+         base::Clock::System().Now() < gone + std::chrono::seconds(8)) {
+    log += TakeLog();
+    std::this_thread::yield();
+  }
+  EXPECT_THAT(log, HasSubstr("result=client_gone"));
+  EXPECT_FALSE(arrived.try_acquire());
+}
+
+TEST_F(GatewayTest, TheCallersCatalogGoesBeforeTheModel) {
+  FakeProvider::Request seen;
+  Start([&](const FakeProvider::Request& request, FakeProvider::Socket& socket) {
+    seen = request;
+    FakeProvider::Answer(socket, "200 OK", kHello);
+  });
+  const std::string answer = Post(
+      "/ai/chat",
+      R"({"messages":[{"role":"user","content":"Hi"}],"model":"claude-x","stream":false,"schema":true,"system":"Be brief."})");
+  EXPECT_EQ(StatusOf(answer), 200u);
+  EXPECT_EQ(catalog_of_, "alice");
+  const std::string system = json::parse(seen.body())["system"];
+  EXPECT_THAT(system, StartsWith("Be brief.\n\n"));
+  EXPECT_THAT(system, HasSubstr("mydb.public.users (id INTEGER)"));
+  catalog_of_.clear();
+  EXPECT_EQ(StatusOf(Post("/ai/chat", kWhole)), 200u);
+  EXPECT_EQ(catalog_of_, "");
+  catalog_ = std::unexpected(http::Problem{503, "unavailable", "Not available", "No worker.", {}});
+  const std::string failed =
+      Post("/ai/chat", R"({"messages":[{"role":"user","content":"Hi"}],"model":"claude-x","schema":true})");
+  EXPECT_EQ(StatusOf(failed), 503u);
+  EXPECT_EQ(BodyOf(failed)["detail"], "No worker.");
+}
+
+TEST_F(GatewayTest, OpenAisShapeOnRequest) {
+  Start([](const FakeProvider::Request& request, FakeProvider::Socket& socket) {
+    if (json::parse(request.body())["stream"] == false) return FakeProvider::Answer(socket, "200 OK", kHello);
+    FakeProvider::Send(
+        socket, kStreamHead +
+                    FakeProvider::Chunk(
+                        R"(data: {"type":"content_block_delta","delta":{"type":"text_delta","text":"Hi"}})"
+                        "\n\ndata: {\"type\":\"message_stop\"}\n\n") +
+                    "0\r\n\r\n");
+  });
+  const std::string fields =
+      R"({"messages":[{"role":"user","content":"Hi"}],"model":"claude-x","format":"openai")";
+  const std::string streamed = Post("/ai/chat", fields + "}");
+  EXPECT_THAT(streamed, HasSubstr("data: {\"id\":\"chatcmpl-id-7\",\"object\":\"chat.completion.chunk\""));
+  EXPECT_THAT(streamed, HasSubstr("\"delta\":{\"content\":\"Hi\"}"));
+  EXPECT_THAT(streamed, HasSubstr("data: [DONE]\n\n"));
+  EXPECT_THAT(streamed, Not(HasSubstr("event: ")));
+  const json whole = BodyOf(Post("/ai/chat", fields + R"(,"stream":false})"));
+  EXPECT_EQ(whole["choices"][0]["message"]["content"], "Hello");
+  EXPECT_EQ(whole["usage"]["total_tokens"], 3);
+}
+
+TEST_F(GatewayTest, EmbedsInBatches) {
+  settings_.embed_batch_size = 2;
+  std::vector<size_t> sizes;
+  Start([&](const FakeProvider::Request& request, FakeProvider::Socket& socket) {
+    const json inputs = json::parse(request.body())["input"];
+    sizes.push_back(inputs.size());
+    json answer = {
+        {"model", "e-1"}, {"data", json::array()}, {"usage", {{"prompt_tokens", inputs.size() * 10}}}};
+    // In another order than asked for: the index says which is which.
+    for (size_t i = inputs.size(); i-- > 0;) {
+      answer["data"].push_back({{"index", i}, {"embedding", {std::stod(inputs[i].get<std::string>())}}});
+    }
+    FakeProvider::Answer(socket, "200 OK", answer.dump());
+  });
+  const std::string answer = Post("/ai/embed", R"({"input":["1","2","3","4","5"],"model":"e"})");
+  EXPECT_EQ(BodyOf(answer), json::parse(R"({"model":"e-1","embeddings":[[1.0],[2.0],[3.0],[4.0],[5.0]],
+                                            "usage":{"input_tokens":50,"output_tokens":0}})"));
+  EXPECT_EQ(sizes, (std::vector<size_t>{2, 2, 1}));
+}
+
+TEST_F(GatewayTest, EventsMayBeCutAnywhere) {
+  // Every border between two bytes, in the middle of a character and of a line too.
+  const std::string body =
+      "event: content_block_delta\r\ndata: "
+      "{\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"gr\xC3\xBC\xC3\x9F "
+      "\xF0\x9F\xA6\x86\"}}\r\n\r\n"
+      ": ping\n\ndata: {\"type\":\"message_stop\"}\n\n";
+  Start([&](const FakeProvider::Request&, FakeProvider::Socket& socket) {
+    socket.set_option(asio::ip::tcp::no_delay(true));
+    FakeProvider::Send(socket, kStreamHead);
+    for (const char byte : body) FakeProvider::Send(socket, FakeProvider::Chunk(std::string(1, byte)));
+    FakeProvider::Send(socket, "0\r\n\r\n");
+  });
+  const std::string answer = Post("/ai/chat", kChat);
+  EXPECT_THAT(answer, HasSubstr("data: {\"text\":\"gr\xC3\xBC\xC3\x9F \xF0\x9F\xA6\x86\"}\n\n"));
+  EXPECT_THAT(answer, HasSubstr("event: done"));
 }
 
 }  // namespace

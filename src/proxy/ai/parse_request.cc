@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "base/text.h"
@@ -34,15 +35,30 @@ base::Result<std::string> ParseModel(const json& object, const std::string& fall
   return model->get<std::string>();
 }
 
-// Text, or a list of text parts as both providers' own APIs have it.
-std::optional<std::string> ParseContent(const json& content) {
+// What both providers' own APIs call the parts of a message that are no text.
+bool IsMedia(const json& type) {
+  static constexpr std::array<std::string_view, 7> kMedia = {
+      "image", "image_url", "input_image", "file", "input_audio", "document", "video_url"};
+  return type.is_string() && std::ranges::contains(kMedia, type.get_ref<const std::string&>());
+}
+
+// Text, or a list of text parts as both providers' own APIs have it. `where` is for the refusal.
+base::Result<std::string> ParseContent(const json& content, const std::string& where) {
+  const auto other = [&where] {
+    return Invalid(where + " must be text, or a list of parts {\"type\": \"text\", \"text\": …}.");
+  };
   if (content.is_string()) return content.get<std::string>();
-  if (!content.is_array()) return std::nullopt;
+  if (!content.is_array()) return other();
   std::string text;
   for (const json& part : content) {
-    if (!part.is_object() || part.value("type", json()) != "text") return std::nullopt;
+    if (!part.is_object()) return other();
+    const json type = part.value("type", json());
+    if (IsMedia(type)) {
+      return Invalid(where + " has a part of type \"" + type.get<std::string>() +
+                     "\": images, audio and files are not supported here. Send text only.");
+    }
     const auto found = part.find("text");
-    if (found == part.end() || !found->is_string()) return std::nullopt;
+    if (type != "text" || found == part.end() || !found->is_string()) return other();
     text += found->get_ref<const std::string&>();
   }
   return text;
@@ -64,10 +80,8 @@ base::Result<void> ParseMessages(const json& object, ChatRequest& request) {
     if (role != "user" && role != "assistant" && role != "system") {
       return Invalid(where + ".role must be \"user\", \"assistant\" or \"system\".");
     }
-    const auto content = ParseContent(message.value("content", json()));
-    if (!content) {
-      return Invalid(where + ".content must be text, or a list of parts {\"type\": \"text\", \"text\": …}.");
-    }
+    const auto content = ParseContent(message.value("content", json()), where + ".content");
+    if (!content) return std::unexpected(content.error());
     if (content->empty()) return Invalid(where + ".content is empty.");
     if (role == "system") {
       // One place for instructions, whichever provider answers.
@@ -83,8 +97,8 @@ base::Result<void> ParseMessages(const json& object, ChatRequest& request) {
 }  // namespace
 
 base::Result<ChatRequest> ParseChatRequest(std::string_view body, const std::string& default_model) {
-  const auto object =
-      http::ParseJsonObject(body, {"messages", "model", "stream", "max_tokens", "temperature", "system"});
+  const auto object = http::ParseJsonObject(
+      body, {"messages", "model", "stream", "max_tokens", "temperature", "system", "schema", "format"});
   if (!object) return std::unexpected(object.error());
   ChatRequest request;
   auto model = ParseModel(*object, default_model);
@@ -96,13 +110,22 @@ base::Result<ChatRequest> ParseChatRequest(std::string_view body, const std::str
     return found == object->end() || found->is_null() ? nullptr : &*found;
   };
   if (const json* system = given("system")) {
-    const auto text = ParseContent(*system);
-    if (!text) return Invalid("\"system\" must be text.");
+    const auto text = ParseContent(*system, "\"system\"");
+    if (!text) return std::unexpected(text.error());
     request.system = *text;
   }
   if (const json* stream = given("stream")) {
     if (!stream->is_boolean()) return Invalid("\"stream\" must be true or false.");
     request.stream = stream->get<bool>();
+  }
+  if (const json* schema = given("schema")) {
+    if (!schema->is_boolean()) return Invalid("\"schema\" must be true or false.");
+    request.schema = schema->get<bool>();
+  }
+  if (const json* format = given("format")) {
+    if (*format != "events" && *format != "openai")
+      return Invalid("\"format\" must be \"events\" or \"openai\".");
+    request.format = *format == "openai" ? ChatFormat::kOpenAi : ChatFormat::kEvents;
   }
   if (const json* tokens = given("max_tokens")) {
     const bool whole = tokens->is_number_integer() &&

@@ -63,7 +63,7 @@ TEST(ParseChatTest, ARefusalNamesTheField) {
   EXPECT_THAT(Refusal(R"({"messages":[{"role":"root","content":"x"}]})"), HasSubstr("messages[0].role"));
   EXPECT_THAT(Refusal(R"({"messages":[{"role":"user"}]})"), HasSubstr("messages[0].content"));
   EXPECT_THAT(Refusal(R"({"messages":[{"role":"user","content":""}]})"), HasSubstr("empty"));
-  EXPECT_THAT(Refusal(R"({"messages":[{"role":"user","content":[{"type":"image"}]}]})"), HasSubstr("parts"));
+  EXPECT_THAT(Refusal(R"({"messages":[{"role":"user","content":[{"type":"poem"}]}]})"), HasSubstr("parts"));
   EXPECT_THAT(Refusal(R"({"messages":[{"role":"system","content":"x"}]})"),
               HasSubstr("no message of a user"));
   EXPECT_THAT(Refusal("{" + messages + R"(,"model":""})"), HasSubstr("\"model\""));
@@ -80,7 +80,35 @@ TEST(ParseChatTest, ARefusalNamesTheField) {
                 HasSubstr("\"temperature\""));
   }
   EXPECT_THAT(Refusal("{" + messages + R"(,"system":7})"), HasSubstr("\"system\""));
+  EXPECT_THAT(Refusal("{" + messages + R"(,"schema":"mydb"})"), HasSubstr("\"schema\""));
+  EXPECT_THAT(Refusal("{" + messages + R"(,"format":"xml"})"), HasSubstr("\"openai\""));
   EXPECT_THAT(Refusal("{" + messages + R"(,"max_token":7})"), HasSubstr("Was \"max_tokens\" meant?"));
+}
+
+TEST(ParseChatTest, ImagesAreRefusedByName) {
+  for (const char* part :
+       {R"({"type":"image","source":{"type":"base64","media_type":"image/png","data":"aGk="}})",
+        R"({"type":"image_url","image_url":{"url":"data:image/png;base64,aGk="}})",
+        R"({"type":"input_audio"})", R"({"type":"document"})", R"({"type":"file"})"}) {
+    const std::string said = Refusal(
+        std::string(R"({"messages":[{"role":"user","content":[{"type":"text","text":"What is this?"},)") +
+        part + "]}]}");
+    EXPECT_THAT(said, HasSubstr("messages[0].content")) << part;
+    EXPECT_THAT(said, HasSubstr("images, audio and files are not supported")) << part;
+  }
+}
+
+TEST(ParseChatTest, SchemaAndFormat) {
+  const std::string messages = R"("messages":[{"role":"user","content":"x"}])";
+  const auto plain = ParseChatRequest("{" + messages + R"(,"schema":null,"format":null})", "m");
+  ASSERT_TRUE(plain.has_value());
+  EXPECT_FALSE(plain->schema);
+  EXPECT_EQ(plain->format, ChatFormat::kEvents);
+  const auto both = ParseChatRequest("{" + messages + R"(,"schema":true,"format":"openai"})", "m");
+  ASSERT_TRUE(both.has_value());
+  EXPECT_TRUE(both->schema);
+  EXPECT_EQ(both->format, ChatFormat::kOpenAi);
+  EXPECT_EQ(ParseChatRequest("{" + messages + R"(,"format":"events"})", "m")->format, ChatFormat::kEvents);
 }
 
 TEST(ParseChatTest, NoJunkCrashes) {

@@ -25,6 +25,8 @@ std::string TheirMessage(std::string_view body) {
   return message;
 }
 
+}  // namespace
+
 // Seconds only: providers send no dates.
 std::optional<std::chrono::milliseconds> ParseRetryAfter(const std::string& value) {
   int64_t seconds = 0;
@@ -33,8 +35,6 @@ std::optional<std::chrono::milliseconds> ParseRetryAfter(const std::string& valu
     return std::nullopt;
   return std::min<std::chrono::seconds>(std::chrono::seconds(std::min<int64_t>(seconds, 1 << 20)), kMaxRetry);
 }
-
-}  // namespace
 
 http::Problem NotConfigured(std::string_view models, std::string_view variable, std::string_view option) {
   return {503, "ai_not_configured", "This AI provider is not configured",
@@ -113,6 +113,14 @@ http::Problem TransportProblem(const base::Error& error) {
     default:
       return http::ToProblem(error);
   }
+}
+
+http::Problem BadCatalog() {
+  return {500,
+          "internal",
+          "Something went wrong inside the proxy",
+          "The catalog could not be put before the model. Ask without \"schema\".",
+          {}};
 }
 
 http::Problem BadAnswer() {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,6 +16,10 @@ namespace pondpilot::proxy::ai {
 http::Problem NotConfigured(std::string_view models, std::string_view variable, std::string_view option);
 // More calls at the same time than are allowed.
 http::Problem TooManyCalls(bool of_user);
+// A Retry-After header's seconds; nullopt when there is none that can be read.
+std::optional<std::chrono::milliseconds> ParseRetryAfter(const std::string& value);
+// The catalog that the model was to be told of can't be read.
+http::Problem BadCatalog();
 // The provider answered `status` instead of 200. What it says is passed on where it is about the request.
 http::Problem ProviderRefusal(unsigned status, const std::string& retry_after, std::string_view body);
 // The way to the provider failed.

@@ -178,7 +178,7 @@ asio::awaitable<base::Result<std::unique_ptr<UpstreamReply>>> UpstreamClient::Po
   if (!parsed) co_return std::unexpected(parsed.error());
   const Target& target = *parsed;
   const std::string where = target.host + ":" + target.port;
-  const auto deadline = clock_.Now() + waits_.total;
+  const auto deadline = request.deadline.value_or(clock_.Now() + waits_.total);
   const auto executor = co_await asio::this_coro::executor;
 
   error_code error;

@@ -4,6 +4,7 @@
 #include <boost/asio/ssl/context.hpp>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,6 +20,8 @@ struct UpstreamRequest {
   std::string url;  // http:// or https://
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
+  std::optional<base::Clock::Steady> deadline =
+      {};  // of the whole exchange; else UpstreamWaits::total from now
 };
 
 struct UpstreamWaits {
@@ -26,6 +29,10 @@ struct UpstreamWaits {
   std::chrono::milliseconds answer{std::chrono::minutes(5)};    // until the headers of the answer
   std::chrono::milliseconds silence{std::chrono::seconds(90)};  // between two pieces of the body
   std::chrono::milliseconds total{std::chrono::minutes(15)};    // the whole exchange
+  // Before a call that failed is tried once more: the least, and the most that a provider's Retry-After may
+  // ask for; whoever asks for more is not asked again.
+  std::chrono::milliseconds retry_pause{500};
+  std::chrono::milliseconds retry_most{std::chrono::seconds(10)};
 };
 
 // An answer whose headers are here and whose body is being read. Destroying it ends the connection.

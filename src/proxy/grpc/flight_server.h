@@ -15,6 +15,7 @@
 #include "proxy/auth/principal.h"
 #include "proxy/auth/token_verifier.h"
 #include "proxy/fleet/fleet.h"
+#include "telemetry/span.h"
 
 namespace pondpilot::proxy::grpc {
 
@@ -22,9 +23,13 @@ namespace pondpilot::proxy::grpc {
 class RelayObserver {
  public:
   virtual ~RelayObserver() = default;
-  // `method` is one of Methods(), or empty; `bytes` of messages that went to the client.
+  struct Bytes {
+    uint64_t sent = 0;      // of messages that went to the client
+    uint64_t received = 0;  // of messages that came from it
+  };
+  // `method` is one of Methods(), or empty.
   virtual void Ended(std::string_view method, ::grpc::StatusCode code, std::chrono::nanoseconds took,
-                     uint64_t bytes) = 0;
+                     Bytes bytes) = 0;
 };
 
 // What the relay needs from the rest of the proxy. All must outlive the server.
@@ -33,11 +38,11 @@ struct RelayServices {
   // Takes one request from the caller's budget. Called on relay threads.
   std::function<base::Result<void>(const auth::Principal&)> admit;
   // Takes one call without a valid token from the budget of the address that it came from (gRPC's text for a
-  // peer). Called on relay threads.
-  std::function<base::Result<void>(std::string_view peer)> admit_stranger = [](std::string_view) {
-    return base::Result<void>();
-  };
-  RelayObserver* observer = nullptr;  // nobody wants to know when it is null
+  // peer, and what the call's x-forwarded-for says). Called on relay threads.
+  std::function<base::Result<void>(std::string_view peer, std::string_view forwarded_for)> admit_stranger =
+      [](std::string_view, std::string_view) { return base::Result<void>(); };
+  RelayObserver* observer = nullptr;    // nobody wants to know when it is null
+  telemetry::Tracer* tracer = nullptr;  // no spans when it is null
   std::shared_ptr<fleet::Fleet> fleet;
   const base::Clock* clock = nullptr;
   // Signs session cookies; the same through restarts.

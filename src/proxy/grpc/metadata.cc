@@ -26,6 +26,16 @@ std::string_view SingleValue(const MetadataView& metadata, const char* key, bool
   return {first->second.data(), first->second.size()};
 }
 
+std::string JoinedValues(const MetadataView& metadata, const char* key) {
+  std::string joined;
+  const auto [first, last] = metadata.equal_range(key);
+  for (auto header = first; header != last; ++header) {
+    if (!joined.empty()) joined += ',';
+    joined.append(header->second.data(), header->second.size());
+  }
+  return joined;
+}
+
 bool PassesToWorker(std::string_view key) {
   return !BelongsToTheHop(key) && key != "authorization" && key != contract::kRequestIdHeader &&
          !key.starts_with(contract::kInternalPrefix);

@@ -16,6 +16,9 @@ using MetadataView = std::multimap<::grpc::string_ref, ::grpc::string_ref>;
 // `*repeated` is set.
 std::string_view SingleValue(const MetadataView& metadata, const char* key, bool* repeated);
 
+// All values of `key` (lower case), apart by commas: a header that may come several times is one list.
+std::string JoinedValues(const MetadataView& metadata, const char* key);
+
 // May the header go on from client to worker? Not what gRPC makes itself, not the caller's credentials, and
 // nothing under the proxy's own prefix.
 bool PassesToWorker(std::string_view key);

@@ -70,6 +70,7 @@ void RelayCall::OnArrived(bool ok) {
                  {}});
     return;
   }
+  if (services_.tracer != nullptr) BeginSpan();
   Authenticate();
 }
 
@@ -90,7 +91,8 @@ void RelayCall::Authenticate() {
                             "More than one authorization header was sent; send exactly one.")
                : services_.verifier->VerifyAuthorization(header);
   if (!principal) {
-    const base::Result<void> told = services_.admit_stranger(server_context_.peer());
+    const base::Result<void> told = services_.admit_stranger(
+        server_context_.peer(), JoinedValues(server_context_.client_metadata(), "x-forwarded-for"));
     return FinishRefused(told ? principal.error() : told.error());
   }
   principal_ = std::move(*principal);
@@ -142,6 +144,7 @@ std::string RelayCall::NameSession() {
 void RelayCall::OnFirstMessage(bool ok) {
   first_message_read_ = true;
   first_message_alarm_->Cancel();
+  if (ok) bytes_in_ += request_.Length();
   if (ok && method_->flow != Flow::kBidi && request_.Length() > kMaxRequestBytes) {
     return FinishError({ErrorCode::kInvalidArgument,
                         "The request has " + std::to_string(request_.Length()) +
@@ -167,19 +170,20 @@ void RelayCall::AcquireWorker() {
   const auto wall_now = std::chrono::system_clock::now();
   const auto left = std::min<std::chrono::nanoseconds>(server_context_.deadline() - wall_now,
                                                        services_.worker_wait->load());
+  asked_at_ = services_.clock->Now();
   handover_ = std::make_shared<Handover>();
   ++pending_;  // the fleet's callback, which fires worker_alarm_ unless it came while we were still asking
-  wait_ticket_ = services_.fleet->Acquire(
-      principal_.user_id, principal_.profile,
-      services_.clock->Now() + std::chrono::duration_cast<base::Clock::Steady::duration>(left),
-      [handover = handover_, queue = loop_.queue(),
-       tag = &worker_alarm_](base::Result<fleet::WorkerLease> result) {
-        handover->result.emplace(std::move(result));
-        if (handover->first_passed.exchange(true)) {
-          handover->alarm.emplace();
-          handover->alarm->Set(queue, std::chrono::system_clock::time_point(), tag);
-        }
-      });
+  wait_ticket_ =
+      services_.fleet->Acquire(principal_.user_id, principal_.profile,
+                               asked_at_ + std::chrono::duration_cast<base::Clock::Steady::duration>(left),
+                               [handover = handover_, queue = loop_.queue(),
+                                tag = &worker_alarm_](base::Result<fleet::WorkerLease> result) {
+                                 handover->result.emplace(std::move(result));
+                                 if (handover->first_passed.exchange(true)) {
+                                   handover->alarm.emplace();
+                                   handover->alarm->Set(queue, std::chrono::system_clock::time_point(), tag);
+                                 }
+                               });
   if (handover_->first_passed.exchange(true)) {
     OnWorker();
     --pending_;  // never the last: the step that brought us here is still counted
@@ -193,6 +197,7 @@ void RelayCall::OnWorker() {
   handover_.reset();
   if (!result) return FinishRefused(result.error());
   lease_ = std::move(*result);
+  handed_over_at_ = services_.clock->Now();
   if (client_gone_) return Finish(::grpc::Status::CANCELLED);
   PrepareUpstream();
   switch (method_->flow) {
@@ -290,16 +295,49 @@ void RelayCall::OnClientFinished(bool) {
   if (silence_alarm_) silence_alarm_->Cancel();  // it would keep the call for as long
 }
 
+void RelayCall::BeginSpan() {
+  bool repeated = false;
+  const std::string_view sent =
+      SingleValue(server_context_.client_metadata(), telemetry::kTraceParent, &repeated);
+  span_ = services_.tracer->Begin("arrow.flight.protocol.FlightService/" + std::string(method_->name),
+                                  repeated ? std::string_view() : sent);
+  span_->Set("rpc.system", "grpc");
+  span_->Set("rpc.method", method_->name);
+  span_->Set("pondpilot.request_id", request_id_);
+}
+
+void RelayCall::EndSpan(const ::grpc::Status& status) const {
+  const auto us = [](base::Clock::Steady::duration duration) {
+    return static_cast<int64_t>(std::chrono::duration_cast<std::chrono::microseconds>(duration).count());
+  };
+  span_->Set("user.id", principal_.user_id);
+  span_->Set("rpc.grpc.status_code", int64_t{status.error_code()});
+  if (handed_over_at_) {
+    span_->Set("pondpilot.worker.wait_us", us(*handed_over_at_ - asked_at_));
+    span_->Set("pondpilot.worker.us", us(services_.clock->Now() - *handed_over_at_));
+  }
+  using enum ::grpc::StatusCode;
+  const ::grpc::StatusCode code = status.error_code();
+  if (code == UNKNOWN || code == INTERNAL || code == UNAVAILABLE || code == DATA_LOSS) span_->Fail();
+}
+
 void RelayCall::LogEnd(const ::grpc::Status& status) const {
   const auto duration = services_.clock->Now() - arrived_at_;
   const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(duration);
   if (services_.observer != nullptr) {
     services_.observer->Ended(method_ == nullptr ? std::string_view() : method_->name, status.error_code(),
-                              duration, bytes_out_);
+                              duration, {.sent = bytes_out_, .received = bytes_in_});
   }
+  if (span_) EndSpan(status);
   bool repeated = false;
-  const std::string_view trace =
+  const std::string_view sent =
       SingleValue(server_context_.client_metadata(), telemetry::kTraceParent, &repeated);
+  std::string trace_id;
+  if (span_) {
+    trace_id = span_->TraceId();
+  } else if (!repeated) {
+    trace_id = telemetry::TraceIdOf(sent);
+  }
   // What went well is the normal case, at the cost of a write for each call: only on request.
   const telemetry::Level level = status.ok() ? telemetry::Level::kDebug : telemetry::Level::kInfo;
   telemetry::Log(level, "Flight call",
@@ -309,7 +347,7 @@ void RelayCall::LogEnd(const ::grpc::Status& status) const {
                   {"code", static_cast<int>(status.error_code())},
                   {"ms", took.count()},
                   {"bytes", bytes_out_},
-                  {"trace_id", repeated ? std::string_view() : telemetry::TraceIdOf(trace)}});
+                  {"trace_id", trace_id}});
 }
 
 }  // namespace pondpilot::proxy::grpc

@@ -124,6 +124,8 @@ class RelayCall {
   void OnVerdictTick(bool ok);
   ::grpc::Status LostWorkerStatus() const;
 
+  void BeginSpan();
+  void EndSpan(const ::grpc::Status& status) const;
   void LogEnd(const ::grpc::Status& status) const;
 
   Relay& relay_;
@@ -136,6 +138,9 @@ class RelayCall {
   auth::Principal principal_;
   std::string request_id_;
   base::Clock::Steady arrived_at_;
+  base::Clock::Steady asked_at_;                       // for a worker
+  std::optional<base::Clock::Steady> handed_over_at_;  // to the worker
+  std::shared_ptr<telemetry::Span> span_;              // null when traces are not exported
 
   // The hand-over from the fleet: whichever of caller and callback comes second carries on.
   struct Handover {
@@ -167,6 +172,7 @@ class RelayCall {
 
   int pending_ = 0;
   uint64_t bytes_out_ = 0;
+  uint64_t bytes_in_ = 0;
   bool upstream_started_ = false;
   bool upstream_reading_ = false;
   bool upstream_ended_ = false;  // its last message has been read

@@ -8,6 +8,7 @@
 #include "proxy/grpc/relay_call.h"
 #include "proxy/grpc/status.h"
 #include "telemetry/log.h"
+#include "telemetry/trace_context.h"
 
 namespace pondpilot::proxy::grpc {
 namespace {
@@ -28,7 +29,8 @@ std::string_view View(const ::grpc::string_ref& text) { return {text.data(), tex
 
 void RelayCall::PrepareUpstream() {
   for (const auto& [key, value] : server_context_.client_metadata()) {
-    if (PassesToWorker(View(key))) {
+    const bool replaced = span_ && View(key) == telemetry::kTraceParent;
+    if (PassesToWorker(View(key)) && !replaced) {
       upstream_context_.AddMetadata(std::string(View(key)), std::string(View(value)));
     }
   }
@@ -36,6 +38,7 @@ void RelayCall::PrepareUpstream() {
   upstream_context_.AddMetadata(contract::kConnectionHeader, NameSession());
   upstream_context_.AddMetadata(contract::kRequestIdHeader, request_id_);
   if (method_->flow == Flow::kBidi) upstream_context_.AddMetadata(contract::kUploadEndHeader, "marked");
+  if (span_) upstream_context_.AddMetadata(telemetry::kTraceParent, span_->TraceParent());
   if (method_->early == Early::kBrings) {
     early_place_ = relay_.early_results.Reserve(principal_.user_id);
     if (early_place_) {
@@ -168,6 +171,7 @@ void RelayCall::OnClientRead(bool ok) {
     client_.Read(&client_message_, Pending(upload_end_));
     return;
   }
+  bytes_in_ += client_message_.Length();
   // One message at a time: the next is read when the worker's connection has taken this one.
   upstream_->Write(client_message_, Pending(client_forwarded_));
 }

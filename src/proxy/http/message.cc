@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/secret.h"
+#include "telemetry/trace_context.h"
 
 namespace pondpilot::proxy::http {
 
@@ -10,6 +11,16 @@ std::string_view Request::Header(std::string_view name) const {
   const auto found = headers.find({name.data(), name.size()});
   if (found == headers.end()) return {};
   return {found->value().data(), found->value().size()};
+}
+
+std::string Request::TraceParent() const {
+  if (span) return span->TraceParent();
+  const std::string_view sent = Header(telemetry::kTraceParent);
+  return telemetry::TraceIdOf(sent).empty() ? std::string() : std::string(sent);
+}
+
+std::string Request::TraceId() const {
+  return span ? span->TraceId() : std::string(telemetry::TraceIdOf(Header(telemetry::kTraceParent)));
 }
 
 std::string RequestIdFor(std::string_view sent) {

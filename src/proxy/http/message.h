@@ -3,10 +3,13 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/beast/http/fields.hpp>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "telemetry/span.h"
 
 namespace pondpilot::proxy::http {
 
@@ -18,6 +21,12 @@ struct Request {
   std::string body;
   std::string peer_address;  // the client's IP address, without a port
   std::string request_id;
+  std::shared_ptr<telemetry::Span> span = {};  // null when traces are not exported
+
+  // What goes on with work that is done elsewhere for this request; empty when there is no trace.
+  std::string TraceParent() const;
+  // The trace's id, for log lines; empty when there is none.
+  std::string TraceId() const;
 
   // The value of a header, or empty. `name` in any case.
   std::string_view Header(std::string_view name) const;

@@ -20,13 +20,17 @@ namespace {
 constexpr std::chrono::seconds kCloseWait(5);
 }  // namespace
 
-Server::Server(asio::any_io_executor executor, const Router& router, ServerLimits limits, Observer* observer)
-    : executor_(executor), acceptor_(executor), router_(router), limits_(limits), observer_(observer) {}
+Server::Server(asio::any_io_executor executor, const Router& router, ServerLimits limits, ServerExtras extras)
+    : executor_(executor),
+      acceptor_(executor),
+      router_(router),
+      limits_(limits),
+      extras_(std::move(extras)) {}
 
 base::Result<std::shared_ptr<Server>> Server::Start(asio::any_io_executor executor, const std::string& host,
                                                     uint16_t port, const Router& router, ServerLimits limits,
-                                                    Observer* observer) {
-  std::shared_ptr<Server> server(new Server(executor, router, limits, observer));
+                                                    ServerExtras extras) {
+  std::shared_ptr<Server> server(new Server(executor, router, limits, std::move(extras)));
   boost::system::error_code error;
   const auto address = asio::ip::make_address(host, error);
   if (error) {

@@ -9,7 +9,9 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/networks.h"
 #include "proxy/http/router.h"
+#include "telemetry/span.h"
 
 namespace pondpilot::proxy::http {
 
@@ -30,6 +32,7 @@ struct Served {
   unsigned status = 0;
   std::chrono::nanoseconds took{0};  // from the end of its headers and body to the end of the answer
   uint64_t bytes = 0;                // of the answer's body
+  uint64_t received = 0;             // of the request's body
 };
 
 // Is told of each request. On the server's executor.
@@ -39,17 +42,23 @@ class Observer {
   virtual void Ended(const Served& served) = 0;
 };
 
+// What a server works with besides its routes.
+struct ServerExtras {
+  Observer* observer = nullptr;         // nobody wants to know when it is null
+  telemetry::Tracer* tracer = nullptr;  // no spans when it is null
+  base::TrustedProxies trusted = {};
+};
+
 class Session;
 
 // An HTTP/1.1 server on one executor, which must run on a single thread: sessions share no locks.
 class Server : public std::enable_shared_from_this<Server> {
  public:
-  // Binds `host`:`port` (0: any free one). `router` and `observer`, which may be null, must outlive the
-  // server.
+  // Binds `host`:`port` (0: any free one). `router` and what `extras` points to must outlive the server.
   static base::Result<std::shared_ptr<Server>> Start(boost::asio::any_io_executor executor,
                                                      const std::string& host, uint16_t port,
                                                      const Router& router, ServerLimits limits = {},
-                                                     Observer* observer = nullptr);
+                                                     ServerExtras extras = {});
 
   uint16_t port() const { return port_; }
 
@@ -60,14 +69,14 @@ class Server : public std::enable_shared_from_this<Server> {
  private:
   friend class Session;
   Server(boost::asio::any_io_executor executor, const Router& router, ServerLimits limits,
-         Observer* observer);
+         ServerExtras extras);
   boost::asio::awaitable<void> Accept();
 
   boost::asio::any_io_executor executor_;
   boost::asio::ip::tcp::acceptor acceptor_;
   const Router& router_;
   const ServerLimits limits_;
-  Observer* const observer_;
+  const ServerExtras extras_;
   uint16_t port_ = 0;
   bool stopping_ = false;
   uint64_t bodies_bytes_ = 0;  // that have arrived of the requests under way

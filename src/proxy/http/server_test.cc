@@ -150,6 +150,24 @@ TEST_F(ServerTest, PipelinedRequestsAreAnsweredInOrder) {
   EXPECT_EQ(answer.find("healthy"), std::string::npos);  // HEAD has no body
 }
 
+TEST_F(ServerTest, AClientThatSendsNoMoreIsNotWaitedFor) {
+  const auto began = std::chrono::steady_clock::now();
+  for (const char* request :
+       {"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
+        "GET /health HTTP/1.1\r\nHost: x\r\n\r\n",
+        "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\naPOST /echo HTTP/1.1\r\nHo"}) {
+    auto socket = Connect();
+    asio::write(socket, asio::buffer(std::string(request)));
+    socket.shutdown(asio::ip::tcp::socket::shutdown_send);
+    std::string answer;
+    boost::system::error_code error;
+    asio::read(socket, asio::dynamic_buffer(answer), error);  // ends when the server closes
+    EXPECT_EQ(error, asio::error::eof) << request;
+  }
+  // Sooner than an idle connection, which has 75 seconds.
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(30));
+}
+
 TEST_F(ServerTest, StreamsInChunks) {
   const std::string answer = Exchange("GET /stream HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
   EXPECT_THAT(answer, HasSubstr("Transfer-Encoding: chunked"));
@@ -173,10 +191,10 @@ TEST_F(ServerTest, RefusesRequestsWithTwoMeanings) {
   for (const char* headers :
        {"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", "Content-Length: 3\r\nContent-Length: 4\r\n",
         "Content-Length: 3\r\nContent-Length: 3\r\n", "Content-Length: -1\r\n", "Content-Length: +3\r\n",
-        "Content-Length: 3 4\r\n", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
-        "Transfer-Encoding: xchunked\r\n", "Transfer-Encoding: gzip\r\n",
-        "Transfer-Encoding: chunked, gzip\r\n", "Transfer-Encoding: gzip, chunked\r\n",
-        "Content-Length: 3\r\nX-Folded: a\r\n b\r\n",
+        "Content-Length: 3 4\r\n", "Content-Length: 3, 3\r\n",
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: xchunked\r\n",
+        "Transfer-Encoding: gzip\r\n", "Transfer-Encoding: chunked, gzip\r\n",
+        "Transfer-Encoding: gzip, chunked\r\n", "Content-Length: 3\r\nX-Folded: a\r\n b\r\n",
         "X-Folded: a\r\n\tTransfer-Encoding: chunked\r\nContent-Length: 3\r\n"}) {
     const std::string answer =
         Exchange(std::string("POST /echo HTTP/1.1\r\nHost: x\r\n") + headers +

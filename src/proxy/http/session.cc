@@ -1,5 +1,6 @@
 #include "proxy/http/session.h"
 
+#include <algorithm>
 #include <boost/asio/error.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -174,6 +175,12 @@ asio::awaitable<void> Session::AwaitClientGone() {
   while (buffer_.size() < kReadAhead) {
     const size_t read = co_await stream_.async_read_some(buffer_.prepare(4096),
                                                          asio::redirect_error(asio::use_awaitable, error));
+    if (error == asio::error::eof) {
+      // Asio waits for an event before it reads again where a read has found the end, and the kernel tells of
+      // the end once: without another event the next read would sit out its whole wait.
+      stream_.socket().shutdown(asio::ip::tcp::socket::shutdown_receive, error);
+      co_return;
+    }
     if (error) co_return;
     buffer_.commit(read);
   }
@@ -210,7 +217,9 @@ asio::awaitable<bool> Session::ReadHeaders(Parser& parser) {
         head.count(bhttp::field::content_length) + head.count(bhttp::field::transfer_encoding);
     const bool bad_coding = head.count(bhttp::field::transfer_encoding) > 0 &&
                             (!beast::iequals(coding, "chunked") || head.version() < 11);
-    if (lengths > 1 || bad_coding) error = bhttp::error::bad_content_length;
+    const auto length = head[bhttp::field::content_length];
+    const bool listed = !std::ranges::all_of(length, [](char c) { return c >= '0' && c <= '9'; });
+    if (lengths > 1 || bad_coding || listed) error = bhttp::error::bad_content_length;
   }
   if (error) co_await Refuse(error);
   co_return !error;
@@ -258,11 +267,22 @@ asio::awaitable<bool> Session::ServeOne() {
   request.path = std::string(target.substr(0, question));
   if (question != std::string_view::npos) request.query = std::string(target.substr(question + 1));
   request.body = std::move(message.body());
-  request.peer_address = peer_address_;
   const unsigned version = message.version();
   const bool keep_alive = message.keep_alive() && !server_->stopping_;
   request.headers = std::move(static_cast<bhttp::fields&>(message.base()));
   request.request_id = RequestIdFor(request.Header("X-Request-Id"));
+  request.peer_address = ClientOf(request);
+  if (server_->extras_.tracer != nullptr) {
+    const std::string_view route = server_->router_.LabelOf(request.path);
+    const bool known = route != kOtherRoute;
+    request.span = server_->extras_.tracer->Begin(
+        known ? request.method + " " + std::string(route) : std::string("HTTP"),
+        request.Header(telemetry::kTraceParent));
+    request.span->Set("http.request.method", request.method);
+    if (known) request.span->Set("http.route", route);
+    request.span->Set("client.address", request.peer_address);
+    request.span->Set("pondpilot.request_id", request.request_id);
+  }
 
   const auto since = std::chrono::steady_clock::now();
   // Whichever ends first cancels the other: no work goes on for a client that is gone.
@@ -277,13 +297,18 @@ asio::awaitable<bool> Session::ServeOne() {
                   {"status", response.status},
                   {"peer", request.peer_address},
                   {"request_id", request.request_id},
-                  {"trace_id", telemetry::TraceIdOf(request.Header(telemetry::kTraceParent))}});
+                  {"trace_id", request.TraceId()}});
   body_bytes_ = 0;
   bool go_on = false;
   if (response.status != kClientGone) {
     go_on = co_await Answer(response, request.request_id, version, request.method == "HEAD", keep_alive);
   }
-  Tell(request.path, response.status, since);
+  if (request.span) {
+    request.span->Set("http.response.status_code", response.status);
+    request.span->Set("http.response.body.size", static_cast<int64_t>(body_bytes_));
+    if (response.status >= 500) request.span->Fail();
+  }
+  Tell(request.path, response.status, since, request.body.size());
   co_return go_on;
 }
 
@@ -370,14 +395,25 @@ asio::awaitable<void> Session::Refuse(Problem problem) {
   const auto since = std::chrono::steady_clock::now();
   body_bytes_ = 0;
   co_await Answer(ToResponse(problem, request_id), request_id, 11, false, false);
-  Tell("", problem.status, since);
+  Tell("", problem.status, since, 0);
 }
 
-void Session::Tell(std::string_view path, unsigned status,
-                   std::chrono::steady_clock::time_point since) const {
-  if (server_->observer_ == nullptr) return;
-  server_->observer_->Ended(
-      {server_->router_.LabelOf(path), status, std::chrono::steady_clock::now() - since, body_bytes_});
+void Session::Tell(std::string_view path, unsigned status, std::chrono::steady_clock::time_point since,
+                   uint64_t received) const {
+  if (server_->extras_.observer == nullptr) return;
+  server_->extras_.observer->Ended({server_->router_.LabelOf(path), status,
+                                    std::chrono::steady_clock::now() - since, body_bytes_, received});
+}
+
+std::string Session::ClientOf(const Request& request) const {
+  if (server_->extras_.trusted.none()) return peer_address_;
+  std::string forwarded;  // a header that comes several times is one list
+  const auto [first, last] = request.headers.equal_range("X-Forwarded-For");
+  for (auto header = first; header != last; ++header) {
+    if (!forwarded.empty()) forwarded += ',';
+    forwarded += std::string_view(header->value().data(), header->value().size());
+  }
+  return server_->extras_.trusted.ClientOf(peer_address_, forwarded);
 }
 
 }  // namespace pondpilot::proxy::http

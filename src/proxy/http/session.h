@@ -41,7 +41,10 @@ class Session {
                                             bool head, bool keep_alive);
   boost::asio::awaitable<void> Refuse(boost::beast::error_code error);
   boost::asio::awaitable<void> Refuse(Problem problem);
-  void Tell(std::string_view path, unsigned status, std::chrono::steady_clock::time_point since) const;
+  void Tell(std::string_view path, unsigned status, std::chrono::steady_clock::time_point since,
+            uint64_t received) const;
+  // The address of who has sent it: of the connection, or of whom a trusted proxy names.
+  std::string ClientOf(const Request& request) const;
   // Ends the connection so that the client gets the answer that was sent to it.
   boost::asio::awaitable<void> Linger();
 

@@ -4,6 +4,13 @@
 
 namespace pondpilot::proxy::sql {
 
+base::Error ErrorOf(const pondpilot::sql::v1::Failure& failure) {
+  base::Error error;
+  error.code = base::ErrorCodeOf(failure.code()).value_or(base::ErrorCode::kInternal);
+  error.message = failure.message();
+  return error;
+}
+
 http::Problem StatementProblem(const base::Error& error) {
   using base::ErrorCode;
   const auto problem = [&error](unsigned status, const char* title) {

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/secret.h"
 #include "telemetry/log.h"
+#include "telemetry/trace_context.h"
 #include "worker/documents/catalog_document.h"
 #include "worker/documents/document_writer.h"
 #include "worker/documents/parameters.h"
@@ -103,15 +104,23 @@ Result<bool> WriteRows(session::OpenResult& result, DocumentWriter& document, st
   return pieces.SendLast(text);
 }
 
-void LogFailure(const grpc::ServerContext& context, const base::Error& error) {
+std::string_view HeaderOf(const grpc::ServerContext& context, const char* name) {
+  const auto found = context.client_metadata().find(name);
+  return found == context.client_metadata().end()
+             ? std::string_view()
+             : std::string_view(found->second.data(), found->second.size());
+}
+
+// Which call the lines that are logged during it belong to.
+telemetry::LogScope NameInLog(const grpc::ServerContext& context) {
+  return {HeaderOf(context, contract::kRequestIdHeader),
+          telemetry::TraceIdOf(HeaderOf(context, telemetry::kTraceParent))};
+}
+
+void LogFailure(const base::Error& error) {
   if (error.detail.empty()) return;
-  const auto id = context.client_metadata().find(contract::kRequestIdHeader);
   telemetry::Log(telemetry::Level::kWarn, "SQL over HTTP failed",
-                 {{"request_id", id == context.client_metadata().end()
-                                     ? std::string()
-                                     : std::string(id->second.data(), id->second.size())},
-                  {"error", error.message},
-                  {"detail", error.detail}});
+                 {{"error", error.message}, {"detail", error.detail}});
 }
 
 }  // namespace
@@ -127,12 +136,13 @@ grpc::Status SqlService::Check(const grpc::ServerContext& context) const {
 
 grpc::Status SqlService::Run(grpc::ServerContext* context, const proto::RunRequest* request, Writer* writer) {
   if (grpc::Status checked = Check(*context); !checked.ok()) return checked;
+  const telemetry::LogScope scope = NameInLog(*context);
   const Call call(*context, runner_, request->session(), request->timeout_ms());
   auto coder = MakeCoder(request->coding());
   if (!coder) return {grpc::StatusCode::INTERNAL, coder.error().message};
   PieceStream pieces(std::move(*coder), [writer](const proto::Piece& piece) { return writer->Write(piece); });
   const auto fail = [&](const base::Error& error, std::string text, bool told) {
-    LogFailure(*context, error);
+    LogFailure(error);
     pieces.SendFailure(call.Explained(error), std::move(text), told);
     return grpc::Status::OK;
   };
@@ -154,6 +164,7 @@ grpc::Status SqlService::Run(grpc::ServerContext* context, const proto::RunReque
 grpc::Status SqlService::Catalog(grpc::ServerContext* context, const proto::CatalogRequest* request,
                                  Writer* writer) {
   if (grpc::Status checked = Check(*context); !checked.ok()) return checked;
+  const telemetry::LogScope scope = NameInLog(*context);
   const Call call(*context, runner_, "", request->timeout_ms());
   auto coder = MakeCoder(request->coding());
   if (!coder) return {grpc::StatusCode::INTERNAL, coder.error().message};
@@ -163,7 +174,7 @@ grpc::Status SqlService::Catalog(grpc::ServerContext* context, const proto::Cata
   question.columns = true;
   const auto answer = runner_.Look(call.caller(), question);
   if (!answer) {
-    LogFailure(*context, answer.error());
+    LogFailure(answer.error());
     pieces.SendFailure(call.Explained(answer.error()), {}, false);
     return grpc::Status::OK;
   }
@@ -175,7 +186,7 @@ grpc::Status SqlService::Catalog(grpc::ServerContext* context, const proto::Cata
     if (!sent || !*sent) return grpc::Status::CANCELLED;
   }
   if (const auto sent = pieces.SendLast(text); !sent) {
-    LogFailure(*context, sent.error());
+    LogFailure(sent.error());
     pieces.SendFailure(sent.error(), {}, false);
   }
   return grpc::Status::OK;

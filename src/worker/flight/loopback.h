@@ -14,6 +14,7 @@
 #include "base/secret.h"
 #include "contract/names.h"
 #include "worker/flight/flight_service.h"
+#include "worker/flight/log_names.h"
 #include "worker/flight/server_limits.h"
 #include "worker/flight/worker_token.h"
 
@@ -31,6 +32,7 @@ class Loopback {
   explicit Loopback(engine::Engine& engine, Hook hook = {}) : runner_(engine, base::Clock::System()) {
     arrow::flight::FlightServerOptions options(*arrow::flight::Location::ForGrpcTcp("127.0.0.1", 0));
     options.middleware.emplace_back("worker-token", RequireWorkerToken(base::Sha256Hex(kTestToken)));
+    options.middleware.emplace_back("log-names", NameCallsInLog());
     options.builder_hook = [this, hook = std::move(hook)](void* raw) {
       auto& builder = *static_cast<grpc::ServerBuilder*>(raw);
       ApplyServerLimits(builder);
