@@ -147,6 +147,8 @@ TEST(FilterTest, DepthIsBounded) {
   EXPECT_TRUE(Read(filter).empty());
   std::string brackets(1'000'000, '[');
   EXPECT_TRUE(ReadFilter(brackets, Table("duckdb"), false).empty());
+  brackets.append(1'000'000, ']');
+  EXPECT_TRUE(ReadFilter(brackets, Table("duckdb"), false).empty());
 }
 
 // What is left of a scan must be what the client itself would leave of all rows.
