@@ -32,6 +32,7 @@ ALLOWED = {
     "worker/session": ["worker/engine"],
     "worker/flight": ["worker/session", "worker/engine"],
     "worker/control": ["worker/session", "worker/engine"],
+    "worker/airport": ["worker/flight", "worker/session", "worker/engine"],
     "worker/documents": ["worker/session", "worker/engine"],
 }
 # The composition roots see everything of their own process.

@@ -37,6 +37,13 @@ inline constexpr char kTimeLeftHeader[] = "x-pondpilot-time-left";
 // one whose messages have ended; this tells the difference.
 inline constexpr char kUploadEndHeader[] = "x-pondpilot-upload-end";
 inline constexpr std::string_view kUploadEndMark = "pondpilot:end-of-upload";
+// On DoAction with a token: what stands for the caller on calls of DuckDB's airport extension that have none.
+// The worker gives it to the client as the identifier of its transaction.
+inline constexpr char kCallIdentifierHeader[] = "x-pondpilot-call-identifier";
+// Where the client then sends it.
+inline constexpr char kAirportTransactionHeader[] = "airport-transaction-id";
+// On a call that came with the identifier instead of a token: "1". It may read and write tables, no more.
+inline constexpr char kByIdentifierHeader[] = "x-pondpilot-by-identifier";
 // Flight has no code for some errors. Their Arrow status has this detail, followed by the code's name
 // (base::ToString), and the proxy gives the client the gRPC code that belongs to it.
 inline constexpr char kErrorCodeDetail[] = "pondpilot-error-code:";

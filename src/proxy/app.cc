@@ -263,6 +263,7 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
   services.fleet = fleet;
   services.clock = &clock;
   services.session_key = KeyFor(config, "pondpilot session cookies");
+  services.identifier_key = KeyFor(config, "pondpilot call identifiers");
   services.worker_wait = worker_wait;
   services.draining = draining;
   auto flight = grpc::FlightServer::Start(config.server.host, config.server.grpc_port, std::move(services));

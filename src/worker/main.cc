@@ -30,6 +30,7 @@
 #include "jail/seccomp.h"
 #include "jail/zygote.h"
 #include "telemetry/log.h"
+#include "worker/airport/airport_door.h"
 #include "worker/control/control_service.h"
 #include "worker/control/stop_watchdog.h"
 #include "worker/documents/sql_service.h"
@@ -235,6 +236,8 @@ int Serve(const Settings& settings, const sigset_t& signals,
   session::StatementRunner runner(**engine, clock, flight::TickGrpcTimers);
   documents::SqlService documents(**engine, runner, settings.token_sha256);
   flight::FlightService service(runner);
+  airport::AirportDoor airport(runner);
+  service.AddDoor(airport);
   control::Lease lease(clock, std::chrono::seconds(contract::kUnassignedSeconds));
   control::ControlService control(
       **engine, runner, lease, settings.token_sha256,

@@ -47,6 +47,8 @@ struct RelayServices {
   const base::Clock* clock = nullptr;
   // Signs session cookies; the same through restarts.
   base::Secret session_key;
+  // Signs the identifiers that stand for tokens (auth::CallIdentifiers); the same through restarts.
+  base::Secret identifier_key;
   // While it is true no new work is taken (kUnavailable); results of what has run may still be fetched.
   std::shared_ptr<const std::atomic<bool>> draining = std::make_shared<std::atomic<bool>>(false);
   // The longest that a call waits for its worker; may change while the server runs.

@@ -37,8 +37,8 @@ std::string JoinedValues(const MetadataView& metadata, const char* key) {
 }
 
 bool PassesToWorker(std::string_view key) {
-  return !BelongsToTheHop(key) && key != "authorization" && key != contract::kRequestIdHeader &&
-         !key.starts_with(contract::kInternalPrefix);
+  return !BelongsToTheHop(key) && key != "authorization" && key != contract::kAirportTransactionHeader &&
+         key != contract::kRequestIdHeader && !key.starts_with(contract::kInternalPrefix);
 }
 
 bool PassesToClient(std::string_view key) {

@@ -9,6 +9,8 @@ namespace {
 
 TEST(MetadataTest, CredentialsAndInternalNamesStayBehind) {
   EXPECT_FALSE(PassesToWorker("authorization"));
+  EXPECT_FALSE(PassesToWorker("airport-transaction-id"));
+  EXPECT_TRUE(PassesToWorker("airport-operation"));
   EXPECT_FALSE(PassesToWorker("x-pondpilot-worker-token"));
   EXPECT_FALSE(PassesToWorker("x-pondpilot-connection"));
   EXPECT_FALSE(PassesToWorker("grpc-timeout"));

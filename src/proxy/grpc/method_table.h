@@ -24,6 +24,8 @@ struct Method {
   // Whether a small result comes along with the answer (EarlyResults), or this asks for a result that may
   // have.
   Early early = Early::kNone;
+  // The identifier of an airport transaction (auth::CallIdentifiers) does in place of a token.
+  bool by_identifier = false;
 };
 
 // All that are relayed.

@@ -5,6 +5,8 @@
 
 #include "base/text.h"
 #include "contract/names.h"
+#include "proxy/grpc/airport_calls.h"
+#include "proxy/grpc/caller.h"
 #include "proxy/grpc/metadata.h"
 #include "proxy/grpc/status.h"
 #include "telemetry/log.h"
@@ -84,29 +86,24 @@ void RelayCall::OnClientDone(bool) {
 }
 
 void RelayCall::Authenticate() {
-  bool repeated = false;
-  const std::string_view header = SingleValue(server_context_.client_metadata(), "authorization", &repeated);
-  base::Result<auth::Principal> principal =
-      repeated ? base::Fail(ErrorCode::kUnauthenticated,
-                            "More than one authorization header was sent; send exactly one.")
-               : services_.verifier->VerifyAuthorization(header);
-  if (!principal) {
+  auto caller =
+      IdentifyCaller(server_context_.client_metadata(), *method_, *services_.verifier, relay_.identifiers);
+  if (!caller) {
     const base::Result<void> told = services_.admit_stranger(
         server_context_.peer(), JoinedValues(server_context_.client_metadata(), "x-forwarded-for"));
-    return FinishRefused(told ? principal.error() : told.error());
+    return FinishRefused(told ? caller.error() : told.error());
   }
-  principal_ = std::move(*principal);
+  principal_ = std::move(caller->principal);
+  by_identifier_ = caller->by_identifier;
   if (method_->counted && services_.draining->load()) {
     return FinishError(
         {ErrorCode::kUnavailable, "The proxy is shutting down. Try again in a moment.", "", {}});
   }
-  if (method_->counted) {
-    if (const base::Result<void> admitted = services_.admit(principal_); !admitted) {
-      return FinishRefused(admitted.error());
-    }
-  }
+  // What an action is for stands in its message.
+  if (method_->counted && !IsAirportAction(*method_, server_context_.client_metadata()) && !Admit()) return;
   switch (method_->flow) {
     case Flow::kHandshake: {
+      const std::string_view header = AuthorizationOf(server_context_.client_metadata());
       // The token that was checked is the token to go on with, whether it came as Bearer or as Basic's
       // password.
       const base::Result<std::string> bearer = auth::TokenFromAuthorization(header);
@@ -134,6 +131,13 @@ void RelayCall::Authenticate() {
   }
 }
 
+bool RelayCall::Admit() {
+  admitted_ = true;
+  const base::Result<void> admitted = services_.admit(principal_);
+  if (!admitted) FinishRefused(admitted.error());
+  return admitted.has_value();
+}
+
 std::string RelayCall::NameSession() {
   auto named =
       relay_.sessions.Of(server_context_.client_metadata(), server_context_.peer(), principal_.user_id);
@@ -155,6 +159,7 @@ void RelayCall::OnFirstMessage(bool ok) {
                         {}});
   }
   if (ok) {
+    if (method_->counted && !admitted_ && !AccompaniesStatement(request_) && !Admit()) return;
     if (method_->early == Early::kTakes && AnswerEarly()) return;
     return AcquireWorker();
   }

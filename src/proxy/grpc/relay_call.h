@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/clock.h"
+#include "proxy/auth/call_identifier.h"
 #include "proxy/auth/principal.h"
 #include "proxy/fleet/fleet.h"
 #include "proxy/grpc/completion_loop.h"
@@ -26,9 +27,13 @@ namespace pondpilot::proxy::grpc {
 // What all calls of one server share.
 struct Relay {
   explicit Relay(RelayServices given)
-      : services(std::move(given)), early_results(*services.clock), sessions(services.session_key) {}
+      : services(std::move(given)),
+        identifiers(services.identifier_key, *services.clock),
+        early_results(*services.clock),
+        sessions(services.session_key) {}
 
   const RelayServices services;
+  const auth::CallIdentifiers identifiers;
   ::grpc::AsyncGenericService service;
   LiveCalls live;
   EarlyResults early_results;
@@ -74,6 +79,8 @@ class RelayCall {
   void OnArrived(bool ok);
   void OnClientDone(bool ok);
   void Authenticate();
+  // Takes the call from the caller's budget; false when it is refused, and ended.
+  bool Admit();
   // The name of the caller's session; gives the client its cookie when it has none.
   std::string NameSession();
   void OnFirstMessage(bool ok);
@@ -136,6 +143,8 @@ class RelayCall {
   ::grpc::GenericServerAsyncReaderWriter client_;
   const Method* method_ = nullptr;
   auth::Principal principal_;
+  bool by_identifier_ = false;
+  bool admitted_ = false;
   std::string request_id_;
   base::Clock::Steady arrived_at_;
   base::Clock::Steady asked_at_;                       // for a worker

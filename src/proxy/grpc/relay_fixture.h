@@ -31,6 +31,7 @@ namespace asio = boost::asio;
 using ::grpc::ByteBuffer;
 
 inline const base::Secret kKey("a-key-for-tests-that-is-long-enough-for-hs256");
+inline const base::Secret kIdentifierKey("identifier key");
 inline constexpr char kService[] = "/arrow.flight.protocol.FlightService/";
 
 inline ByteBuffer Bytes(const std::string& text) {
@@ -273,6 +274,7 @@ class RelayTest : public ::testing::Test {
     services.fleet = fleet_;
     services.clock = &base::Clock::System();
     services.session_key = base::Secret("session key");
+    services.identifier_key = kIdentifierKey;
     services.upload_silence = kUploadSilence;
     auto relay = FlightServer::Start("127.0.0.1", 0, services);
     ASSERT_TRUE(relay.has_value()) << relay.error().message;

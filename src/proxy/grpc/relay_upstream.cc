@@ -4,6 +4,7 @@
 
 #include "contract/names.h"
 #include "proxy/fleet/lost_worker.h"
+#include "proxy/grpc/airport_calls.h"
 #include "proxy/grpc/metadata.h"
 #include "proxy/grpc/relay_call.h"
 #include "proxy/grpc/status.h"
@@ -39,6 +40,11 @@ void RelayCall::PrepareUpstream() {
   upstream_context_.AddMetadata(contract::kRequestIdHeader, request_id_);
   if (method_->flow == Flow::kBidi) upstream_context_.AddMetadata(contract::kUploadEndHeader, "marked");
   if (span_) upstream_context_.AddMetadata(telemetry::kTraceParent, span_->TraceParent());
+  if (by_identifier_) {
+    upstream_context_.AddMetadata(contract::kByIdentifierHeader, "1");
+  } else if (IsAirportAction(*method_, server_context_.client_metadata())) {
+    upstream_context_.AddMetadata(contract::kCallIdentifierHeader, relay_.identifiers.Issue(principal_));
+  }
   if (method_->early == Early::kBrings) {
     early_place_ = relay_.early_results.Reserve(principal_.user_id);
     if (early_place_) {

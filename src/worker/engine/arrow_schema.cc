@@ -31,16 +31,43 @@ bool IsOpen(const LogicalType& type) {
   });
 }
 
+// DuckDB's format for those who read its types back.
+class LosslessFormat final : public duckdb::ArrowFormat {
+ public:
+  LosslessFormat() : ArrowFormat(kBatchRows) {}
+
+  duckdb::unique_ptr<duckdb::ResultFormatGlobalState> InitGlobal(
+      const duckdb::ResultFormatContext& context) override {
+    duckdb::ResultFormatContext lossless = context;
+    lossless.client_properties = PropertiesOf(context.client_properties, Types::kDuckDb);
+    return ArrowFormat::InitGlobal(lossless);
+  }
+};
+
 }  // namespace
+
+duckdb::ClientProperties PropertiesOf(duckdb::ClientProperties session, Types types) {
+  if (types == Types::kCommon) return session;
+  duckdb::ClientProperties lossless;
+  lossless.arrow_lossless_conversion = true;
+  lossless.client_context = session.client_context;
+  return lossless;
+}
+
+duckdb::shared_ptr<duckdb::ResultFormat> FormatOf(Types types) {
+  if (types == Types::kDuckDb) return duckdb::make_shared_ptr<LosslessFormat>();
+  return duckdb::make_shared_ptr<duckdb::ArrowFormat>(kBatchRows);
+}
 
 Result<std::shared_ptr<arrow::Schema>> OutgoingSchema(duckdb::ClientContext& context,
                                                       duckdb::vector<LogicalType> types,
-                                                      const duckdb::vector<duckdb::Identifier>& names) {
+                                                      const duckdb::vector<duckdb::Identifier>& names,
+                                                      Types types_wanted) {
   for (LogicalType& type : types) {
     if (IsOpen(type)) type = LogicalType::VARCHAR;
   }
   duckdb::ArrowSchemaWrapper exported;
-  auto properties = context.GetClientProperties();
+  auto properties = PropertiesOf(context.GetClientProperties(), types_wanted);
   duckdb::ArrowConverter::ToArrowSchema(&exported.arrow_schema, types, duckdb::IdentifiersToStrings(names),
                                         properties);
   auto schema = arrow::ImportSchema(&exported.arrow_schema);
@@ -48,13 +75,14 @@ Result<std::shared_ptr<arrow::Schema>> OutgoingSchema(duckdb::ClientContext& con
     return Fail(ErrorCode::kInternal,
                 "The columns can't be represented in Arrow: " + schema.status().message());
   }
-  return ClientSchema(*schema, types);
+  return ClientSchema(*schema, types, types_wanted);
 }
 
 Result<std::shared_ptr<arrow::Schema>> DescribedSchema(duckdb::ClientContext& context,
                                                        const duckdb::vector<LogicalType>& types,
-                                                       const duckdb::vector<duckdb::Identifier>& names) {
-  auto schema = OutgoingSchema(context, types, names);
+                                                       const duckdb::vector<duckdb::Identifier>& names,
+                                                       Types types_wanted) {
+  auto schema = OutgoingSchema(context, types, names, types_wanted);
   if (!schema) return schema;
   arrow::FieldVector fields;
   for (size_t i = 0; i < types.size(); ++i) {

@@ -128,15 +128,16 @@ arrow::Result<std::shared_ptr<arrow::ArrayData>> ArrayForClient(
 }
 
 std::shared_ptr<arrow::DataType> ClientType(const std::shared_ptr<arrow::DataType>& type,
-                                            const LogicalType& logical) {
-  if (type->id() == arrow::Type::DICTIONARY || logical.id() == LogicalTypeId::BIT) return arrow::utf8();
+                                            const LogicalType& logical, Types wanted) {
+  const bool bit_as_text = logical.id() == LogicalTypeId::BIT && wanted == Types::kCommon;
+  if (type->id() == arrow::Type::DICTIONARY || bit_as_text) return arrow::utf8();
   const auto parts = Parts(logical);
   if (type->num_fields() == 0 || std::cmp_not_equal(parts.size(), type->num_fields())) return type;
   std::vector<std::shared_ptr<arrow::Field>> fields;
   bool changed = false;
   for (size_t i = 0; i < parts.size(); ++i) {
     const auto& field = type->field(static_cast<int>(i));
-    const auto part = ClientType(field->type(), parts[i]);
+    const auto part = ClientType(field->type(), parts[i], wanted);
     changed = changed || part != field->type();
     fields.push_back(part == field->type() ? field : field->WithType(part));
   }
@@ -188,12 +189,12 @@ arrow::Status CheckRange(const arrow::ArrayData& data, const LogicalType& type) 
 }  // namespace
 
 std::shared_ptr<arrow::Schema> ClientSchema(const std::shared_ptr<arrow::Schema>& native,
-                                            const duckdb::vector<LogicalType>& types) {
+                                            const duckdb::vector<LogicalType>& types, Types types_wanted) {
   std::vector<std::shared_ptr<arrow::Field>> fields;
   fields.reserve(types.size());
   for (size_t i = 0; i < types.size(); ++i) {
     const auto& field = native->field(static_cast<int>(i));
-    const auto type = ClientType(field->type(), types[i]);
+    const auto type = ClientType(field->type(), types[i], types_wanted);
     fields.push_back(type == field->type() ? field : field->WithType(type));
   }
   return arrow::schema(std::move(fields), native->metadata());

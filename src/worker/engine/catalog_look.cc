@@ -8,6 +8,7 @@
 #include "worker/engine/arrow_schema.h"
 #include "worker/engine/connection.h"
 #include "worker/engine/like.h"
+#include "worker/engine/table_details.h"
 
 namespace pondpilot::worker::engine {
 namespace {
@@ -46,8 +47,9 @@ void AddKeys(const duckdb::TableCatalogEntry& table, CatalogEntry& entry) {
 
 std::shared_ptr<arrow::Schema> Described(duckdb::ClientContext& context,
                                          const duckdb::vector<duckdb::LogicalType>& types,
-                                         const duckdb::vector<duckdb::Identifier>& names) {
-  auto schema = DescribedSchema(context, types, names);
+                                         const duckdb::vector<duckdb::Identifier>& names, Types wanted) {
+  auto schema = wanted == Types::kDuckDb ? OutgoingSchema(context, types, names, wanted)
+                                         : DescribedSchema(context, types, names);
   return schema ? std::move(*schema) : nullptr;
 }
 
@@ -70,31 +72,33 @@ std::shared_ptr<arrow::Schema> WithNullability(const std::shared_ptr<arrow::Sche
 
 std::shared_ptr<arrow::Schema> ColumnsOf(duckdb::ClientContext& context,
                                          const duckdb::TableCatalogEntry& table,
-                                         const std::vector<std::string>& primary_key) {
+                                         const std::vector<std::string>& primary_key, Types wanted) {
   duckdb::vector<duckdb::LogicalType> types;
   duckdb::vector<duckdb::Identifier> names;
   for (const auto& column : table.GetColumns().Logical()) {
     types.push_back(column.Type());
     names.push_back(column.Name());
   }
-  const auto schema = Described(context, types, names);
+  const auto schema = Described(context, types, names, wanted);
   return schema ? WithNullability(schema, table, primary_key) : nullptr;
 }
 
 // nullptr for a view over something that is gone.
-std::shared_ptr<arrow::Schema> ColumnsOf(duckdb::ClientContext& context, duckdb::ViewCatalogEntry& view) {
+std::shared_ptr<arrow::Schema> ColumnsOf(duckdb::ClientContext& context, duckdb::ViewCatalogEntry& view,
+                                         Types wanted) {
   try {
     view.BindView(context);
     const auto columns = view.GetColumnInfo();
     if (!columns) return nullptr;
-    return Described(context, columns->types, columns->names);
+    return Described(context, columns->types, columns->names, wanted);
   } catch (const std::exception&) {
     return nullptr;
   }
 }
 
-bool Matches(const std::string& name, const std::optional<std::string>& pattern) {
-  return !pattern || IsLike(name, *pattern);
+bool Matches(const std::string& name, const std::optional<std::string>& exact,
+             const std::optional<std::string>& pattern) {
+  return (!exact || *exact == name) && (!pattern || IsLike(name, *pattern));
 }
 
 class Looker {
@@ -107,13 +111,14 @@ class Looker {
     database.GetCatalog().ScanSchemas(
         context_, [&](duckdb::SchemaCatalogEntry& schema) { schemas.emplace_back(schema); });
     for (duckdb::SchemaCatalogEntry& schema : schemas) {
-      if (!Matches(schema.name.GetIdentifierName(), question_.schema_pattern)) continue;
+      if (!Matches(schema.name.GetIdentifierName(), question_.schema, question_.schema_pattern)) continue;
       if (question_.schemas) {
         // DuckDB's own main counts as internal in every database.
         if (schema.internal && schema.name != duckdb::Identifier::DefaultSchema()) continue;
         CatalogEntry entry;
         entry.catalog = database.GetName().GetIdentifierName();
         entry.schema = schema.name.GetIdentifierName();
+        if (question_.details) entry.details = DetailsOf(schema);
         entries_.push_back(std::move(entry));
         continue;
       }
@@ -131,7 +136,7 @@ class Looker {
     const bool is_view = found.type == CatalogType::VIEW_ENTRY;
     if (!is_view && found.type != CatalogType::TABLE_ENTRY) return;
     if (found.internal || !(is_view ? question_.views : question_.tables)) return;
-    if (!Matches(found.name.GetIdentifierName(), question_.name_pattern)) return;
+    if (!Matches(found.name.GetIdentifierName(), question_.name, question_.name_pattern)) return;
     CatalogEntry entry;
     entry.catalog = database.GetName().GetIdentifierName();
     entry.schema = schema.name.GetIdentifierName();
@@ -139,9 +144,13 @@ class Looker {
     entry.is_view = is_view;
     if (!is_view) AddKeys(found.Cast<duckdb::TableCatalogEntry>(), entry);
     if (question_.columns) {
-      entry.columns = is_view
-                          ? ColumnsOf(context_, found.Cast<duckdb::ViewCatalogEntry>())
-                          : ColumnsOf(context_, found.Cast<duckdb::TableCatalogEntry>(), entry.primary_key);
+      entry.columns = is_view ? ColumnsOf(context_, found.Cast<duckdb::ViewCatalogEntry>(), question_.types)
+                              : ColumnsOf(context_, found.Cast<duckdb::TableCatalogEntry>(),
+                                          entry.primary_key, question_.types);
+    }
+    if (question_.details) {
+      entry.details = is_view ? DetailsOf(found.Cast<duckdb::ViewCatalogEntry>())
+                              : DetailsOf(context_, found.Cast<duckdb::TableCatalogEntry>());
     }
     entries_.push_back(std::move(entry));
   }
@@ -154,32 +163,38 @@ class Looker {
 }  // namespace
 
 Result<CatalogAnswer> DuckDbConnection::Look(const CatalogQuestion& question) {
-  return Call<CatalogAnswer>("", [&]() -> Result<CatalogAnswer> {
-    auto& context = *connection_->context;
-    duckdb::vector<duckdb::shared_ptr<duckdb::AttachedDatabase>> databases;
-    context.RunFunctionInTransaction(
-        [&] { databases = duckdb::DatabaseManager::Get(context).GetDatabases(context); });
-    CatalogAnswer answer;
-    for (const auto& database : databases) {
-      const std::string name = database->GetName().GetIdentifierName();
-      // Temporary tables are listed to who names their catalog.
-      const bool asked = question.catalog ? *question.catalog == name : !database->IsTemporary();
-      if (database->IsSystem() || !asked) continue;
-      if (interrupted_.load()) return base::Fail(base::ErrorCode::kCancelled, "The statement was cancelled.");
-      std::vector<CatalogEntry> entries;
-      try {
-        context.RunFunctionInTransaction([&] { Looker(context, question, entries).At(*database); });
-        std::ranges::move(entries, std::back_inserter(answer.entries));
-        ++answer.answered;
-      } catch (const std::exception& thrown) {
-        answer.silent.emplace_back(name, ToError(thrown));
-      }
-    }
-    std::ranges::sort(answer.entries, {}, [](const CatalogEntry& entry) {
-      return std::tie(entry.is_view, entry.catalog, entry.schema, entry.name);
-    });
-    return answer;
-  });
+  return Call<CatalogAnswer>(
+      question.must_exist ? question.catalog.value_or("") : "", [&]() -> Result<CatalogAnswer> {
+        auto& context = *connection_->context;
+        duckdb::vector<duckdb::shared_ptr<duckdb::AttachedDatabase>> databases;
+        context.RunFunctionInTransaction(
+            [&] { databases = duckdb::DatabaseManager::Get(context).GetDatabases(context); });
+        CatalogAnswer answer;
+        for (const auto& database : databases) {
+          const std::string name = database->GetName().GetIdentifierName();
+          // Temporary tables are listed to who names their catalog.
+          const bool asked = question.catalog ? *question.catalog == name : !database->IsTemporary();
+          if (database->IsSystem() || !asked) continue;
+          if (interrupted_.load())
+            return base::Fail(base::ErrorCode::kCancelled, "The statement was cancelled.");
+          std::vector<CatalogEntry> entries;
+          try {
+            context.RunFunctionInTransaction([&] { Looker(context, question, entries).At(*database); });
+            std::ranges::move(entries, std::back_inserter(answer.entries));
+            ++answer.answered;
+          } catch (const std::exception& thrown) {
+            answer.silent.emplace_back(name, ToError(thrown));
+          }
+        }
+        if (question.must_exist && question.catalog && answer.answered == 0 && answer.silent.empty()) {
+          return base::Fail(base::ErrorCode::kNotFound,
+                            "There is no database \"" + question.catalog->substr(0, 200) + "\" here.");
+        }
+        std::ranges::sort(answer.entries, {}, [](const CatalogEntry& entry) {
+          return std::tie(entry.is_view, entry.catalog, entry.schema, entry.name);
+        });
+        return answer;
+      });
 }
 
 }  // namespace pondpilot::worker::engine

@@ -4,6 +4,7 @@
 #include <duckdb/parser/statement/transaction_statement.hpp>
 
 #include "base/text.h"
+#include "worker/engine/arrow_schema.h"
 
 namespace pondpilot::worker::engine {
 namespace {
@@ -65,7 +66,7 @@ Result<duckdb::unique_ptr<duckdb::SQLStatement>> DuckDbConnection::ParseOne(std:
   return std::move(statements->front());
 }
 
-Result<std::unique_ptr<ResultStream>> DuckDbConnection::Execute(std::string_view sql) {
+Result<std::unique_ptr<ResultStream>> DuckDbConnection::Execute(std::string_view sql, Types types) {
   return Call<std::unique_ptr<ResultStream>>(sql, [&]() -> Result<std::unique_ptr<ResultStream>> {
     auto statements = Parse(sql);
     if (!statements) return std::unexpected(statements.error());
@@ -74,28 +75,26 @@ Result<std::unique_ptr<ResultStream>> DuckDbConnection::Execute(std::string_view
       if (!ran) return std::unexpected(ran.error());
       if (interrupted_.load()) return Fail(ErrorCode::kCancelled, "The statement was cancelled.");
     }
-    return RunOne(std::move(statements->back()), true);
+    return RunOne(std::move(statements->back()), true, types);
   });
 }
 
 Result<std::unique_ptr<DuckDbStream>> DuckDbConnection::RunOne(
-    duckdb::unique_ptr<duckdb::SQLStatement> statement, bool last) {
+    duckdb::unique_ptr<duckdb::SQLStatement> statement, bool last, Types types) {
   const duckdb::StatementType written = statement->type;
   const bool leaves_state = LeavesSessionState(*statement);
   if (!KeptStatements::IsPlain(written)) statements_->Clear();
   if (IsCommit(*statement)) {
     if (auto failed = RollBackFailed(); !failed) return std::unexpected(failed.error());
   }
-  auto submitted =
-      connection_->Submit(std::move(statement),
-                          duckdb::QueryParameters(duckdb::make_shared_ptr<duckdb::ArrowFormat>(kBatchRows)));
+  auto submitted = connection_->Submit(std::move(statement), duckdb::QueryParameters(FormatOf(types)));
   if (submitted->HasError()) return std::unexpected(ToError(submitted->GetErrorObject()));
   // DuckDB forgets an interrupt that came before the statement started.
   if (interrupted_.load()) return Fail(ErrorCode::kCancelled, "The statement was cancelled.");
   const auto rows = !last                          ? DuckDbStream::Rows::kForgotten
                     : Streams(written, *submitted) ? DuckDbStream::Rows::kAsRead
                                                    : DuckDbStream::Rows::kKept;
-  auto stream = DuckDbStream::Open(Source(), std::move(submitted), rows);
+  auto stream = DuckDbStream::Open(Source(), std::move(submitted), rows, types);
   if (!stream) return std::unexpected(stream.error());
   if (leaves_state) has_state_.store(true);
   return std::move(*stream);

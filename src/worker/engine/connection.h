@@ -31,11 +31,15 @@ class DuckDbConnection final : public Connection {
   DuckDbConnection(const DuckDbConnection&) = delete;
   DuckDbConnection& operator=(const DuckDbConnection&) = delete;
 
-  base::Result<std::unique_ptr<ResultStream>> Execute(std::string_view sql) override;
+  base::Result<std::unique_ptr<ResultStream>> Execute(std::string_view sql, Types types) override;
   base::Result<std::unique_ptr<ResultStream>> ExecuteWith(std::string_view sql,
                                                           const ParameterRows& values) override;
-  base::Result<Description> Describe(std::string_view sql) override;
+  base::Result<Description> Describe(std::string_view sql, Types types) override;
   base::Result<int64_t> Ingest(const IngestTarget& target, RowSource& source) override;
+  base::Result<int64_t> Change(const TableChange& change, RowSource& source,
+                               const BatchSink& returned) override;
+  base::Result<ColumnStatistics> Statistics(const TableName& table, const std::string& column) override;
+  base::Result<std::vector<std::string>> TypeNames(const std::shared_ptr<arrow::Schema>& schema) override;
   base::Result<CatalogAnswer> Look(const CatalogQuestion& question) override;
   base::Result<void> Begin() override;
   base::Result<void> End(bool commit) override;
@@ -60,14 +64,26 @@ class DuckDbConnection final : public Connection {
   // The same for a text that must be a single statement.
   base::Result<duckdb::unique_ptr<duckdb::SQLStatement>> ParseOne(std::string_view sql);
   base::Result<std::unique_ptr<DuckDbStream>> RunOne(duckdb::unique_ptr<duckdb::SQLStatement> statement,
-                                                     bool last);
+                                                     bool last, Types types = Types::kCommon);
   base::Result<std::unique_ptr<ResultStream>> RunBound(std::unique_ptr<BoundStatement> bound,
                                                        bool own_transaction);
-  base::Result<Description> DescribeInSteps(std::string_view sql, Description description);
+  base::Result<Description> DescribeInSteps(std::string_view sql, Description description, Types types);
   base::Result<int64_t> IngestRows(const IngestTarget& target, RowSource& source,
                                    const std::shared_ptr<arrow::Schema>& schema, bool& wrote);
-  // Runs a statement that writes; gives the number of rows it says. An INSERT reads `batches`, when given.
+  // Runs a statement that writes. Its ingest function reads `batches`, when given.
+  base::Result<std::unique_ptr<DuckDbStream>> RunWrite(const std::string& sql,
+                                                       duckdb::shared_ptr<BatchSource> batches);
+  // The same; gives the number of rows it says.
   base::Result<int64_t> Write(const std::string& sql, duckdb::shared_ptr<BatchSource> batches);
+  // Does all of `work` or nothing of it: in a transaction of its own, or in the open one, which can only be
+  // rolled back when `work` fails after it has set `wrote`.
+  base::Result<int64_t> AllOrNothing(const std::function<base::Result<int64_t>(bool& wrote)>& work);
+  // The next batches of a source under `accepted`, of `bytes` together or a little more; none at its end.
+  base::Result<std::vector<std::shared_ptr<arrow::RecordBatch>>> Gather(
+      RowSource& source, const std::shared_ptr<arrow::Schema>& accepted, int64_t bytes);
+  base::Result<int64_t> ChangeRows(const TableChange& change, RowSource& source,
+                                   const std::shared_ptr<arrow::Schema>& schema, const BatchSink& returned,
+                                   bool& wrote);
   // Before a commit: kAborted, and rolled back, when a statement of the open transaction has failed.
   base::Result<void> RollBackFailed();
   // Leaves the open transaction nothing but ROLLBACK.

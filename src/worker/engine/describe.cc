@@ -68,7 +68,7 @@ std::shared_ptr<arrow::Schema> InMilliseconds(const arrow::Schema& parameters) {
 
 }  // namespace
 
-Result<Description> DuckDbConnection::Describe(std::string_view sql) {
+Result<Description> DuckDbConnection::Describe(std::string_view sql, Types types) {
   return Call<Description>(sql, [&]() -> Result<Description> {
     auto statements = Parse(sql);
     if (!statements) return std::unexpected(statements.error());
@@ -97,15 +97,16 @@ Result<Description> DuckDbConnection::Describe(std::string_view sql) {
       }
     }
     std::ranges::sort(signature.parameters, {}, &duckdb::StatementParameter::index);
-    duckdb::vector<duckdb::LogicalType> types;
+    duckdb::vector<duckdb::LogicalType> parameter_types;
     duckdb::vector<duckdb::Identifier> names;
     for (const auto& parameter : signature.parameters) {
       names.push_back(parameter.identifier);
       // What is only ever NULL says nothing about what may be sent.
-      types.push_back(parameter.type.id() == duckdb::LogicalTypeId::SQLNULL ? duckdb::LogicalType::VARCHAR
-                                                                            : parameter.type);
+      parameter_types.push_back(parameter.type.id() == duckdb::LogicalTypeId::SQLNULL
+                                    ? duckdb::LogicalType::VARCHAR
+                                    : parameter.type);
     }
-    auto parameters = OutgoingSchema(context, std::move(types), names);
+    auto parameters = OutgoingSchema(context, std::move(parameter_types), names);
     if (!parameters) return std::unexpected(parameters.error());
     description.parameters = InMilliseconds(**parameters);
     if (signature.metadata_deferred) {
@@ -114,10 +115,10 @@ Result<Description> DuckDbConnection::Describe(std::string_view sql) {
                     "This statement can't have parameters: DuckDB runs it in several steps. Write the values "
                     "into the text.");
       }
-      return DescribeInSteps(sql, std::move(description));
+      return DescribeInSteps(sql, std::move(description), types);
     }
     if (signature.properties.return_type != duckdb::StatementReturnType::QUERY_RESULT) return description;
-    auto rows = DescribedSchema(context, signature.types, signature.names);
+    auto rows = DescribedSchema(context, signature.types, signature.names, types);
     if (!rows) return std::unexpected(rows.error());
     description.rows = std::move(*rows);
     return description;
@@ -126,13 +127,14 @@ Result<Description> DuckDbConnection::Describe(std::string_view sql) {
 
 // PIVOT and the like have to look at data to know their columns. As a subquery such a text can only be a
 // query, and LIMIT 0 keeps it from computing more than that. The line break ends a comment.
-Result<Description> DuckDbConnection::DescribeInSteps(std::string_view sql, Description description) {
+Result<Description> DuckDbConnection::DescribeInSteps(std::string_view sql, Description description,
+                                                      Types types) {
   std::string inner(sql);
   while (!inner.empty() && (inner.back() == ';' || inner.back() == ' ' || inner.back() == '\n'))
     inner.pop_back();
   auto statements = connection_->ExtractStatements("SELECT * FROM (" + inner + "\n) LIMIT 0");
   if (statements.size() != 1) return description;
-  auto stream = RunOne(std::move(statements.front()), true);
+  auto stream = RunOne(std::move(statements.front()), true, types);
   if (!stream) return std::unexpected(stream.error());
   description.rows = (*stream)->schema();
   return description;

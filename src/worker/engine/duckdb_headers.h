@@ -15,6 +15,7 @@
 #include <duckdb/common/arrow/arrow_converter.hpp>
 #include <duckdb/common/arrow/arrow_format.hpp>
 #include <duckdb/common/arrow/arrow_wrapper.hpp>
+#include <duckdb/common/enum_util.hpp>
 #include <duckdb/common/type_visitor.hpp>
 #include <duckdb/function/table/arrow.hpp>
 #include <duckdb/main/attached_database.hpp>
@@ -41,12 +42,15 @@
 #include <duckdb/parser/parsed_data/load_info.hpp>
 #include <duckdb/parser/parsed_data/pragma_info.hpp>
 #include <duckdb/parser/parsed_expression_iterator.hpp>
+#include <duckdb/parser/query_node/delete_query_node.hpp>
 #include <duckdb/parser/query_node/insert_query_node.hpp>
 #include <duckdb/parser/query_node/select_node.hpp>
+#include <duckdb/parser/query_node/update_query_node.hpp>
 #include <duckdb/parser/statement/alter_statement.hpp>
 #include <duckdb/parser/statement/attach_statement.hpp>
 #include <duckdb/parser/statement/call_statement.hpp>
 #include <duckdb/parser/statement/create_statement.hpp>
+#include <duckdb/parser/statement/delete_statement.hpp>
 #include <duckdb/parser/statement/detach_statement.hpp>
 #include <duckdb/parser/statement/drop_statement.hpp>
 #include <duckdb/parser/statement/explain_statement.hpp>
@@ -56,7 +60,12 @@
 #include <duckdb/parser/statement/pragma_statement.hpp>
 #include <duckdb/parser/statement/prepare_statement.hpp>
 #include <duckdb/parser/statement/select_statement.hpp>
+#include <duckdb/parser/statement/update_statement.hpp>
 #include <duckdb/parser/tableref/table_function_ref.hpp>
 #include <duckdb/storage/buffer_manager.hpp>
+#include <duckdb/storage/statistics/base_statistics.hpp>
+#include <duckdb/storage/statistics/numeric_stats.hpp>
+#include <duckdb/storage/statistics/string_stats.hpp>
+#include <duckdb/storage/table_storage_info.hpp>
 #include <duckdb/transaction/meta_transaction.hpp>
 #pragma GCC diagnostic pop

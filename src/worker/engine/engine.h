@@ -77,6 +77,10 @@ class ResultStream {
 
 inline constexpr uint64_t kBatchRows = 65536;
 
+// Which Arrow types rows have: those that most clients understand, as the session's settings have it; or
+// those that DuckDB makes its own of without loss, whatever the settings.
+enum class Types { kCommon, kDuckDb };
+
 // Values for a statement's parameters as a client has sent them: the statement runs once for each row, of
 // which there may be kMaxParameterRows. Nothing of them is trusted.
 inline constexpr int64_t kMaxParameterRows = 10'000'000;
@@ -115,6 +119,59 @@ struct IngestTarget {
   IfThere if_there = IfThere::kFail;
 };
 
+struct TableName {
+  std::string catalog;
+  std::string schema;
+  std::string table;
+};
+
+// Of a column, as DuckDB sees it.
+struct ColumnDetails {
+  std::string name;
+  std::string type;     // as SQL
+  std::string type_id;  // the name of DuckDB's LogicalTypeId, without what the type is made of
+  bool plain = false;   // the type has no name of its own and no collation
+  bool generated = false;
+  std::string comment;
+  // As SQL, when it needs nothing but DuckDB itself; empty otherwise.
+  std::string default_value;
+};
+
+// Of a table or view.
+struct TableDetails {
+  std::string comment;
+  std::string kind;  // of its database: "duckdb", "postgres", …
+  bool read_only = true;
+  bool row_ids = false;          // the name rowid stands for DuckDB's own row identifiers
+  std::optional<uint64_t> rows;  // about
+  std::vector<ColumnDetails> columns;
+};
+
+// What the engine knows of a column's values, without looking at them: nothing that is said is wrong, but it
+// need not be tight.
+struct ColumnStatistics {
+  std::string type;                // as SQL
+  std::optional<std::string> min;  // as SQL, of that type
+  std::optional<std::string> max;
+  bool has_null = true;
+  bool has_not_null = true;
+  uint64_t distinct = 0;  // about; 0 when not known
+};
+
+// Rows of a table that are written one by one.
+struct TableChange {
+  enum class Kind { kInsert, kUpdate, kDelete };
+  Kind kind = Kind::kInsert;
+  TableName table;
+  // That are written, by names that the source's columns have as well. For kUpdate and kDelete the source's
+  // last column is `rowid`: which rows.
+  std::vector<std::string> columns;
+  // Of the rows as they are written, or as they were for kDelete; none when nothing is to come back. "rowid"
+  // comes back as NULL when the table has row ids.
+  std::vector<std::string> returned;
+};
+using BatchSink = std::function<base::Result<void>(std::shared_ptr<arrow::RecordBatch>)>;
+
 // A table or view. Keys name columns of `columns`.
 struct CatalogEntry {
   std::string catalog;
@@ -131,18 +188,26 @@ struct CatalogEntry {
   };
   std::vector<std::string> primary_key;
   std::vector<ForeignKey> foreign_keys;
+
+  std::optional<TableDetails> details;  // when asked for; of a schema the comment alone
 };
 
 // Which entries of the catalog are wanted. Patterns are LIKE's, with \\ before a character that stands for
 // itself.
 struct CatalogQuestion {
   std::optional<std::string> catalog;  // exactly this one
+  std::optional<std::string> schema;   // exactly this one
+  std::optional<std::string> name;     // exactly this one
   std::optional<std::string> schema_pattern;
   std::optional<std::string> name_pattern;
   bool tables = true;
   bool views = true;
   bool columns = false;
   bool schemas = false;  // only the schemas themselves, as entries without a name
+  bool details = false;
+  // kNotFound for a `catalog` that is not there, instead of nothing; kUnavailable when it is but down.
+  bool must_exist = false;
+  Types types = Types::kCommon;  // of the columns
 };
 
 struct CatalogAnswer {
@@ -163,7 +228,8 @@ class Connection {
   // this returns. DDL and the like yield an empty result; INSERT, UPDATE and DELETE one BIGINT column
   // "Count". Empty text, text that isn't UTF-8, a statement outside the allow-list (kPermissionDenied),
   // DuckDB's own errors (its class decides the code; the message is DuckDB's, with position and hint).
-  virtual base::Result<std::unique_ptr<ResultStream>> Execute(std::string_view sql) = 0;
+  virtual base::Result<std::unique_ptr<ResultStream>> Execute(std::string_view sql,
+                                                              Types types = Types::kCommon) = 0;
   // Runs one statement for each row of values, all in one transaction: the one that is open, or one of its
   // own. Rows that they yield come one after the other; for changes, "Count" is the sum. Columns are taken by
   // name where the statement names its parameters and the columns have those names, by position otherwise.
@@ -171,10 +237,19 @@ class Connection {
   virtual base::Result<std::unique_ptr<ResultStream>> ExecuteWith(std::string_view sql,
                                                                   const ParameterRows& values) = 0;
   // Plans the text and runs nothing; the same errors as Execute.
-  virtual base::Result<Description> Describe(std::string_view sql) = 0;
+  virtual base::Result<Description> Describe(std::string_view sql, Types types = Types::kCommon) = 0;
   // Writes the rows into the target, all or none, and returns how many. Inside an open transaction a failure
   // leaves only ROLLBACK. Column names of the source are those of the table, in any order.
   virtual base::Result<int64_t> Ingest(const IngestTarget& target, RowSource& source) = 0;
+  // Writes the source's rows as `change` says, all or none, and returns how many there were. With
+  // `change.returned`, each batch of the source is written at once and answered with one batch. kAborted when
+  // a row that is named is no longer there. A failure inside an open transaction leaves only ROLLBACK.
+  virtual base::Result<int64_t> Change(const TableChange& change, RowSource& source,
+                                       const BatchSink& returned) = 0;
+  // kNotFound for a table or column that is not there.
+  virtual base::Result<ColumnStatistics> Statistics(const TableName& table, const std::string& column) = 0;
+  // The SQL types of columns that a client has described. kInvalidArgument for types that DuckDB has not.
+  virtual base::Result<std::vector<std::string>> TypeNames(const std::shared_ptr<arrow::Schema>& schema) = 0;
   // A database that does not answer costs its own part only.
   virtual base::Result<CatalogAnswer> Look(const CatalogQuestion& question) = 0;
   // A transaction that belongs to a handle: it is no state of the connection (HasState). kFailedPrecondition

@@ -18,11 +18,8 @@ using base::ErrorCode;
 using base::Fail;
 using base::Result;
 
-constexpr char kFunction[] = "pondpilot_ingest";
+constexpr const char* kFunction = kIngestFunction;
 
-// What is gathered before it is written: large enough for DuckDB to use its threads, small enough for memory.
-// While it is gathered, no thread of DuckDB's waits for the client.
-constexpr int64_t kWindowBytes = 32 << 20;
 // What a batch costs beside its buffers: a column of NULLs has none.
 constexpr int64_t kBatchOverhead = 1024;
 
@@ -143,6 +140,23 @@ duckdb::unique_ptr<duckdb::ArrowArrayStreamWrapper> BatchSource::ProduceStream(
   return stream;
 }
 
+duckdb::TableFunctionRef& IngestFunctionOf(duckdb::SQLStatement& statement) {
+  duckdb::TableRef* from = nullptr;
+  switch (statement.type) {
+    case duckdb::StatementType::UPDATE_STATEMENT:
+      from = statement.Cast<duckdb::UpdateStatement>().node->from_table.get();
+      break;
+    case duckdb::StatementType::DELETE_STATEMENT:
+      from = statement.Cast<duckdb::DeleteStatement>().node->using_clauses.at(0).get();
+      break;
+    default: {
+      auto& select = statement.Cast<duckdb::InsertStatement>().node->select_statement;
+      from = select->node->Cast<duckdb::SelectNode>().from_table.get();
+    }
+  }
+  return from->Cast<duckdb::TableFunctionRef>();
+}
+
 void AddIngestFunction(duckdb::Connection& own) {
   own.context->RunFunctionInTransaction([&] {
     auto& catalog = duckdb::Catalog::GetSystemCatalog(*own.context);
@@ -163,18 +177,47 @@ void AddIngestFunction(duckdb::Connection& own) {
 
 // ---- DuckDbConnection
 
-Result<int64_t> DuckDbConnection::Write(const std::string& sql, duckdb::shared_ptr<BatchSource> batches) {
+Result<std::unique_ptr<DuckDbStream>> DuckDbConnection::RunWrite(const std::string& sql,
+                                                                 duckdb::shared_ptr<BatchSource> batches) {
   auto parsed = ParseOne(sql);
   if (!parsed) return std::unexpected(parsed.error());
-  if (batches) {
-    auto& select = (*parsed)->Cast<duckdb::InsertStatement>().node->select_statement;
-    auto& from = select->node->Cast<duckdb::SelectNode>().from_table;
-    from->Cast<duckdb::TableFunctionRef>().bind_info = std::move(batches);
-  }
-  auto stream = RunOne(std::move(*parsed), true);
+  if (batches) IngestFunctionOf(**parsed).bind_info = std::move(batches);
+  auto stream = RunOne(std::move(*parsed), true, Types::kDuckDb);
+  if (stream && interrupted_.load()) return Fail(ErrorCode::kCancelled, "The statement was cancelled.");
+  return stream;
+}
+
+Result<int64_t> DuckDbConnection::Write(const std::string& sql, duckdb::shared_ptr<BatchSource> batches) {
+  auto stream = RunWrite(sql, std::move(batches));
   if (!stream) return std::unexpected(stream.error());
-  if (interrupted_.load()) return Fail(ErrorCode::kCancelled, "The statement was cancelled.");
   return CountOf(**stream);
+}
+
+Result<int64_t> DuckDbConnection::AllOrNothing(const std::function<Result<int64_t>(bool& wrote)>& work) {
+  const bool own_transaction = connection_->IsAutoCommit();
+  if (own_transaction) {
+    connection_->BeginTransaction();
+    own_transaction_.store(true);
+  }
+  bool wrote = false;
+  auto rows = [&]() -> Result<int64_t> {
+    try {
+      auto written = work(wrote);
+      if (written && own_transaction) connection_->Commit();
+      return written;
+    } catch (const std::exception& thrown) {
+      return std::unexpected(ToError(thrown));
+    }
+  }();
+  if (rows) return rows;
+  if (own_transaction) {
+    if (!connection_->IsAutoCommit()) connection_->Rollback();
+  } else if (wrote) {
+    // There are no savepoints: what was written goes only with all that the transaction has done.
+    SpoilTransaction();
+    rows.error().message += " The open transaction holds a part of the rows and can only be rolled back.";
+  }
+  return rows;
 }
 
 Result<int64_t> DuckDbConnection::Ingest(const IngestTarget& target, RowSource& source) {
@@ -182,33 +225,9 @@ Result<int64_t> DuckDbConnection::Ingest(const IngestTarget& target, RowSource& 
     if (auto columns = CheckColumns(*source.schema()); !columns) return std::unexpected(columns.error());
     auto schema = AcceptSchema(*connection_->context, source.schema());
     if (!schema) return std::unexpected(schema.error());
-    const bool own_transaction = connection_->IsAutoCommit();
-    if (own_transaction) {
-      connection_->BeginTransaction();
-      own_transaction_.store(true);
-    }
-    bool wrote = false;
-    auto rows = [&]() -> Result<int64_t> {
-      try {
-        auto written = IngestRows(target, source, *schema, wrote);
-        if (written && own_transaction) connection_->Commit();
-        return written;
-      } catch (const std::exception& thrown) {
-        return std::unexpected(ToError(thrown));
-      }
-    }();
-    if (rows) {
-      if (target.temporary || base::EqualsIgnoreCase(target.catalog.value_or(""), "temp"))
-        has_state_.store(true);
-      return rows;
-    }
-    if (own_transaction) {
-      if (!connection_->IsAutoCommit()) connection_->Rollback();
-    } else if (wrote) {
-      // There are no savepoints: what was written goes only with all that the transaction has done.
-      SpoilTransaction();
-      rows.error().message += " The open transaction holds a part of the rows and can only be rolled back.";
-    }
+    auto rows = AllOrNothing([&](bool& wrote) { return IngestRows(target, source, *schema, wrote); });
+    if (rows && (target.temporary || base::EqualsIgnoreCase(target.catalog.value_or(""), "temp")))
+      has_state_.store(true);
     return rows;
   });
 }
@@ -216,7 +235,24 @@ Result<int64_t> DuckDbConnection::Ingest(const IngestTarget& target, RowSource& 
 void DuckDbConnection::SpoilTransaction() {
   if (!connection_->HasActiveTransaction()) return;
   duckdb::ValidChecker::Invalidate(duckdb::MetaTransaction::Get(*connection_->context),
-                                   "an ingest has failed in the middle");
+                                   "a load or a change of rows has failed in the middle");
+}
+
+Result<std::vector<std::shared_ptr<arrow::RecordBatch>>> DuckDbConnection::Gather(
+    RowSource& source, const std::shared_ptr<arrow::Schema>& accepted, int64_t bytes) {
+  std::vector<std::shared_ptr<arrow::RecordBatch>> window;
+  for (int64_t gathered = 0; gathered < bytes;) {
+    auto sent = source.Next();
+    if (!sent) return std::unexpected(sent.error());
+    if (interrupted_.load()) return Fail(ErrorCode::kCancelled, "The statement was cancelled.");
+    if (*sent == nullptr) break;
+    if ((*sent)->num_rows() == 0) continue;
+    auto batch = AcceptBatch(*sent, accepted);
+    if (!batch) return std::unexpected(batch.error());
+    gathered += arrow::util::TotalBufferSize(**batch) + kBatchOverhead;
+    window.push_back(std::move(*batch));
+  }
+  return window;
 }
 
 Result<int64_t> DuckDbConnection::IngestRows(const IngestTarget& target, RowSource& source,
@@ -244,22 +280,12 @@ Result<int64_t> DuckDbConnection::IngestRows(const IngestTarget& target, RowSour
   const std::string insert =
       "INSERT INTO " + place->Sql() + " (" + columns + ") SELECT * FROM system.main." + kFunction + "()";
   int64_t rows = 0;
-  for (bool more = true; more;) {
-    std::vector<std::shared_ptr<arrow::RecordBatch>> window;
-    for (int64_t bytes = 0; more && bytes < kWindowBytes;) {
-      auto sent = source.Next();
-      if (!sent) return std::unexpected(sent.error());
-      if (interrupted_.load()) return Fail(ErrorCode::kCancelled, "The statement was cancelled.");
-      more = *sent != nullptr;
-      if (!more || (*sent)->num_rows() == 0) continue;
-      auto batch = AcceptBatch(*sent, schema);
-      if (!batch) return std::unexpected(batch.error());
-      bytes += arrow::util::TotalBufferSize(**batch) + kBatchOverhead;
-      window.push_back(std::move(*batch));
-    }
-    if (window.empty()) break;
+  for (;;) {
+    auto window = Gather(source, schema, kWindowBytes);
+    if (!window) return std::unexpected(window.error());
+    if (window->empty()) break;
     wrote = true;
-    const auto written = Write(insert, duckdb::make_shared_ptr<BatchSource>(schema, std::move(window)));
+    const auto written = Write(insert, duckdb::make_shared_ptr<BatchSource>(schema, std::move(*window)));
     if (!written) return written;
     rows += *written;
   }

@@ -62,8 +62,9 @@ bool ReadsAttached(const DuckDbStream::Stream& stream) {
 
 Result<std::unique_ptr<DuckDbStream>> DuckDbStream::Open(StreamSource source,
                                                          duckdb::unique_ptr<duckdb::QueryResult> submitted,
-                                                         Rows rows) {
+                                                         Rows rows, Types types) {
   std::unique_ptr<DuckDbStream> out(new DuckDbStream());
+  out->types_ = types;
   out->source_ = std::move(source);
   try {
     out->stream_ = std::make_unique<Stream>(std::move(submitted));
@@ -130,7 +131,7 @@ Result<void> DuckDbStream::ReadSchema() {
   auto native = arrow::ImportSchema(&exported.arrow_schema);
   if (!native.ok()) return ArrowFailure(native.status());
   native_schema_ = std::move(*native);
-  schema_ = ClientSchema(native_schema_, state.Types());
+  schema_ = ClientSchema(native_schema_, state.Types(), types_);
   convert_ = !schema_->Equals(*native_schema_, false);
   check_range_ = NeedRangeCheck(state.Types());
   return {};

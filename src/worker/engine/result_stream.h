@@ -34,7 +34,7 @@ class DuckDbStream final : public ResultStream {
   // Opens the stream of a submitted statement.
   static base::Result<std::unique_ptr<DuckDbStream>> Open(StreamSource source,
                                                           duckdb::unique_ptr<duckdb::QueryResult> submitted,
-                                                          Rows rows);
+                                                          Rows rows, Types types = Types::kCommon);
   ~DuckDbStream() override;
 
   const std::shared_ptr<arrow::Schema>& schema() const override { return schema_; }
@@ -57,6 +57,7 @@ class DuckDbStream final : public ResultStream {
   void Close();
 
   StreamSource source_;
+  Types types_ = Types::kCommon;
   std::unique_ptr<Stream> stream_;
   std::shared_ptr<arrow::Schema> native_schema_;  // as DuckDB makes it
   std::shared_ptr<arrow::Schema> schema_;         // as it goes out

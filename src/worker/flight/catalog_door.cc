@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "telemetry/log.h"
 #include "worker/flight/caller.h"
+#include "worker/flight/catalog_question.h"
 #include "worker/flight/status.h"
 
 namespace pondpilot::worker::flight {
@@ -36,20 +36,7 @@ arrow::Result<std::shared_ptr<arrow::RecordBatch>> ToBatch(const std::shared_ptr
 arrow::Result<engine::CatalogAnswer> CatalogDoor::Ask(const Context& context,
                                                       const engine::CatalogQuestion& question,
                                                       const char* what) {
-  auto answer = queries_.runner().Look(JoiningCallerOf(context), question);
-  if (!answer) return ToArrowStatus(answer.error());
-  for (const auto& [database, error] : answer->silent) {
-    if (answer->answered == 0) {
-      base::Error told = error;
-      told.code = base::ErrorCode::kUnavailable;
-      told.message = std::string("The ") + what + " can't be listed, because the database \"" + database +
-                     "\" does not answer. " + error.message;
-      return ToArrowStatus(told);
-    }
-    telemetry::Log(telemetry::Level::kWarn, "A database does not answer and is left out of a listing",
-                   {{"alias", database}});
-  }
-  return std::move(*answer);
+  return AskCatalog(queries_.runner(), JoiningCallerOf(context), question, what);
 }
 
 CatalogDoor::Rows CatalogDoor::Catalogs(const Context& context) {

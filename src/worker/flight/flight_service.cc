@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/text.h"
+#include "contract/names.h"
 #include "worker/flight/status.h"
 #include "worker/flight/tickets.h"
 
@@ -73,6 +74,15 @@ arrow::Status CheckKnown(const std::string& name) {
                                        " is not known to this server.");
 }
 
+// The identifier of an airport transaction reads and writes tables, through the door for that.
+arrow::Status CheckToken(const fl::ServerCallContext& context) {
+  if (!context.incoming_headers().contains(contract::kByIdentifierHeader)) return arrow::Status::OK();
+  return ToArrowStatus({base::ErrorCode::kUnauthenticated,
+                        "No token was sent; the identifier of an airport transaction is not enough here.",
+                        "",
+                        {}});
+}
+
 arrow::Status CheckCommand(const fl::FlightDescriptor& descriptor) {
   if (descriptor.type == fl::FlightDescriptor::CMD) return arrow::Status::OK();
   return arrow::Status::Invalid(
@@ -86,9 +96,17 @@ arrow::Status FlightService::CheckServing() const {
   return ToArrowStatus({base::ErrorCode::kUnavailable, "This worker has no user yet.", "", {}});
 }
 
+template <typename Owns>
+SideDoor* FlightService::DoorFor(const Owns& owns) const {
+  const auto found = std::ranges::find_if(doors_, [&](const SideDoor* door) { return owns(*door); });
+  return found == doors_.end() ? nullptr : *found;
+}
+
 arrow::Status FlightService::GetFlightInfo(const Context& context, const Descriptor& descriptor,
                                            std::unique_ptr<fl::FlightInfo>* info) {
   ARROW_RETURN_NOT_OK(CheckServing());
+  if (SideDoor* door = DoorFor([&](const SideDoor& one) { return one.OwnsCall(context); }))
+    return door->GetFlightInfo(context, descriptor, info);
   ARROW_RETURN_NOT_OK(CheckCommand(descriptor));
   if (const auto name = FlightSqlName(descriptor.cmd)) {
     ARROW_RETURN_NOT_OK(CheckKnown(*name));
@@ -134,6 +152,9 @@ arrow::Status FlightService::GetSchema(const Context& context, const Descriptor&
 arrow::Status FlightService::DoGet(const Context& context, const fl::Ticket& ticket,
                                    std::unique_ptr<fl::FlightDataStream>* stream) {
   ARROW_RETURN_NOT_OK(CheckServing());
+  if (SideDoor* door = DoorFor([&](const SideDoor& one) { return one.OwnsTicket(ticket.ticket); }))
+    return door->DoGet(context, ticket, stream);
+  ARROW_RETURN_NOT_OK(CheckToken(context));
   if (const auto handle = HandleOfPlainTicket(ticket.ticket))
     return queries_.Get(context, *handle).Value(stream);
   if (const auto name = FlightSqlName(ticket.ticket)) {
@@ -156,15 +177,30 @@ arrow::Status FlightService::DoPut(const Context& context, std::unique_ptr<fl::F
       "DoPut takes Flight SQL commands only; send plain SQL to GetFlightInfo.");
 }
 
+arrow::Status FlightService::DoExchange(const Context& context,
+                                        std::unique_ptr<fl::FlightMessageReader> reader,
+                                        std::unique_ptr<fl::FlightMessageWriter> writer) {
+  ARROW_RETURN_NOT_OK(CheckServing());
+  if (SideDoor* door = DoorFor([&](const SideDoor& one) { return one.OwnsCall(context); }))
+    return door->DoExchange(context, std::move(reader), std::move(writer));
+  return arrow::Status::NotImplemented(
+      "DoExchange serves DuckDB's airport extension only; Flight SQL has no use for it.");
+}
+
 arrow::Status FlightService::DoAction(const Context& context, const fl::Action& action,
                                       std::unique_ptr<fl::ResultStream>* result) {
   ARROW_RETURN_NOT_OK(CheckServing());
+  if (SideDoor* door = DoorFor([&](const SideDoor& one) { return one.OwnsAction(action.type); }))
+    return door->DoAction(context, action, result);
+  ARROW_RETURN_NOT_OK(CheckToken(context));
   return sql_.DoAction(context, action, result);
 }
 
 arrow::Status FlightService::ListActions(const Context& context, std::vector<fl::ActionType>* actions) {
   ARROW_RETURN_NOT_OK(CheckServing());
-  return sql_.ListActions(context, actions);
+  ARROW_RETURN_NOT_OK(sql_.ListActions(context, actions));
+  for (const SideDoor* door : doors_) door->ListActions(actions);
+  return arrow::Status::OK();
 }
 
 }  // namespace pondpilot::worker::flight

@@ -78,7 +78,8 @@ void SendEarly(const fl::ServerCallContext& context, const std::string& ticket,
   context.AddTrailer(contract::kEarlyResultTrailer, result.SerializeAsString());
 }
 
-// A described schema as the rows have it: without Flight SQL's metadata about their types.
+}  // namespace
+
 std::shared_ptr<arrow::Schema> AsStreamed(const arrow::Schema& described) {
   arrow::FieldVector fields = described.fields();
   for (auto& field : fields) {
@@ -91,8 +92,6 @@ std::shared_ptr<arrow::Schema> AsStreamed(const arrow::Schema& described) {
   }
   return arrow::schema(std::move(fields), described.metadata());
 }
-
-}  // namespace
 
 arrow::Result<std::shared_ptr<session::OpenResult>> QueryDoor::Execute(const session::Caller& caller,
                                                                        const session::Statement& statement) {
@@ -141,8 +140,13 @@ arrow::Result<QueryDoor::Info> QueryDoor::InfoOf(const Context& context,
 
 arrow::Result<engine::Description> QueryDoor::Describe(const Context& context,
                                                        const session::Statement& statement) {
-  if (statement.sql.size() > kMaxSqlBytes) return ToArrowStatus(TooLong(statement.sql));
-  auto description = runner_.Describe(CallerOf(context, statement.transaction), statement.sql);
+  return DescribeFor(CallerOf(context, statement.transaction), statement.sql);
+}
+
+arrow::Result<engine::Description> QueryDoor::DescribeFor(const session::Caller& caller,
+                                                          const std::string& sql) {
+  if (sql.size() > kMaxSqlBytes) return ToArrowStatus(TooLong(sql));
+  auto description = runner_.Describe(caller, sql);
   if (!description) return ToArrowStatus(description.error());
   return std::move(*description);
 }

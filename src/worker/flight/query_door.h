@@ -11,6 +11,9 @@
 
 namespace pondpilot::worker::flight {
 
+// A described schema as the rows have it: without Flight SQL's metadata about their types.
+std::shared_ptr<arrow::Schema> AsStreamed(const arrow::Schema& described);
+
 // What the Flight verbs do with SQL, whichever way it came in: as Flight SQL or as plain text.
 class QueryDoor {
  public:
@@ -42,6 +45,9 @@ class QueryDoor {
 
   // What is known of a text before it runs. Runs nothing.
   arrow::Result<engine::Description> Describe(const Context& context, const session::Statement& statement);
+
+  // The same for any caller and types.
+  arrow::Result<engine::Description> DescribeFor(const session::Caller& caller, const std::string& sql);
 
   // The same for GetSchema: Invalid for a text that yields no rows of its own.
   arrow::Result<std::unique_ptr<arrow::flight::SchemaResult>> GetSchema(const Context& context,

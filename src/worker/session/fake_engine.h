@@ -121,13 +121,24 @@ class FakeConnection final : public engine::Connection {
   explicit FakeConnection(FakeEngine& engine);
   ~FakeConnection() override;
 
-  base::Result<std::unique_ptr<engine::ResultStream>> Execute(std::string_view sql) override;
+  base::Result<std::unique_ptr<engine::ResultStream>> Execute(std::string_view sql,
+                                                              engine::Types types) override;
   base::Result<std::unique_ptr<engine::ResultStream>> ExecuteWith(std::string_view sql,
                                                                   const engine::ParameterRows&) override {
-    return Execute(sql);
+    return Execute(sql, engine::Types::kCommon);
   }
-  base::Result<engine::Description> Describe(std::string_view sql) override;
+  base::Result<engine::Description> Describe(std::string_view sql, engine::Types types) override;
   base::Result<int64_t> Ingest(const engine::IngestTarget&, engine::RowSource& source) override;
+  base::Result<int64_t> Change(const engine::TableChange&, engine::RowSource&,
+                               const engine::BatchSink&) override {
+    return base::Fail(base::ErrorCode::kUnimplemented, "no tables here");
+  }
+  base::Result<engine::ColumnStatistics> Statistics(const engine::TableName&, const std::string&) override {
+    return engine::ColumnStatistics{};
+  }
+  base::Result<std::vector<std::string>> TypeNames(const std::shared_ptr<arrow::Schema>&) override {
+    return std::vector<std::string>{};
+  }
   base::Result<engine::CatalogAnswer> Look(const engine::CatalogQuestion&) override {
     return engine::CatalogAnswer{};
   }
@@ -206,7 +217,7 @@ class FakeEngine final : public engine::Engine {
 inline FakeConnection::FakeConnection(FakeEngine& engine) : engine_(engine) { ++engine_.connections; }
 inline FakeConnection::~FakeConnection() { --engine_.connections; }
 
-inline base::Result<engine::Description> FakeConnection::Describe(std::string_view sql) {
+inline base::Result<engine::Description> FakeConnection::Describe(std::string_view sql, engine::Types) {
   engine_.Note("describe " + std::string(sql));
   return engine::Description{arrow::schema({arrow::field("n", arrow::int64())}), arrow::schema({})};
 }
@@ -239,7 +250,8 @@ inline base::Result<void> FakeConnection::End(bool commit) {
   return {};
 }
 
-inline base::Result<std::unique_ptr<engine::ResultStream>> FakeConnection::Execute(std::string_view sql) {
+inline base::Result<std::unique_ptr<engine::ResultStream>> FakeConnection::Execute(std::string_view sql,
+                                                                                   engine::Types) {
   engine_.Note(sql);
   const auto blank = sql.find(' ');
   const std::string_view word = sql.substr(0, blank);

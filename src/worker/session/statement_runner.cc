@@ -88,7 +88,8 @@ Result<std::shared_ptr<OpenResult>> StatementRunner::OpenOn(const Caller& caller
 }
 
 Result<std::shared_ptr<OpenResult>> StatementRunner::Execute(const Caller& caller, std::string_view sql) {
-  return OpenOn(caller, [&](engine::Connection& connection) { return connection.Execute(sql); });
+  return OpenOn(caller,
+                [&](engine::Connection& connection) { return connection.Execute(sql, caller.types); });
 }
 
 Result<std::shared_ptr<OpenResult>> StatementRunner::ExecuteWith(const Caller& caller, std::string_view sql,
@@ -97,8 +98,9 @@ Result<std::shared_ptr<OpenResult>> StatementRunner::ExecuteWith(const Caller& c
 }
 
 Result<engine::Description> StatementRunner::Describe(const Caller& caller, std::string_view sql) {
-  return On<engine::Description>(
-      caller, [&](ConnectionLease& lease, const Limit&) { return lease.connection().Describe(sql); });
+  return On<engine::Description>(caller, [&](ConnectionLease& lease, const Limit&) {
+    return lease.connection().Describe(sql, caller.types);
+  });
 }
 
 Result<int64_t> StatementRunner::Ingest(const Caller& caller, const engine::IngestTarget& target,
@@ -109,6 +111,27 @@ Result<int64_t> StatementRunner::Ingest(const Caller& caller, const engine::Inge
     if (auto settled = lease.Settle(); !settled) return std::unexpected(settled.error());
     return rows;
   });
+}
+
+Result<int64_t> StatementRunner::Change(const Caller& caller, const engine::TableChange& change,
+                                        engine::RowSource& source, const engine::BatchSink& returned) {
+  return On<int64_t>(caller, [&](ConnectionLease& lease, const Limit&) {
+    return lease.connection().Change(change, source, returned);
+  });
+}
+
+Result<engine::ColumnStatistics> StatementRunner::Statistics(const Caller& caller,
+                                                             const engine::TableName& table,
+                                                             const std::string& column) {
+  return On<engine::ColumnStatistics>(caller, [&](ConnectionLease& lease, const Limit&) {
+    return lease.connection().Statistics(table, column);
+  });
+}
+
+Result<std::vector<std::string>> StatementRunner::TypeNames(const Caller& caller,
+                                                            const std::shared_ptr<arrow::Schema>& schema) {
+  return On<std::vector<std::string>>(
+      caller, [&](ConnectionLease& lease, const Limit&) { return lease.connection().TypeNames(schema); });
 }
 
 Result<engine::CatalogAnswer> StatementRunner::Look(const Caller& caller,

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "worker/session/activity.h"
 #include "worker/session/call_watch.h"
@@ -33,6 +34,7 @@ struct Caller {
   std::optional<std::chrono::milliseconds> first_rows_wait = {};
   // With it: the statement is stopped when they are not there by then, also after the call.
   std::optional<base::Clock::Steady> first_rows_deadline = {};
+  engine::Types types = engine::Types::kCommon;  // of the rows, and of what is told of them
 };
 
 // Runs statements for the doors (Flight, later others): picks the session's connection, watches for a client
@@ -55,6 +57,12 @@ class StatementRunner {
   base::Result<engine::Description> Describe(const Caller& caller, std::string_view sql);
   base::Result<int64_t> Ingest(const Caller& caller, const engine::IngestTarget& target,
                                engine::RowSource& source);
+  base::Result<int64_t> Change(const Caller& caller, const engine::TableChange& change,
+                               engine::RowSource& source, const engine::BatchSink& returned);
+  base::Result<engine::ColumnStatistics> Statistics(const Caller& caller, const engine::TableName& table,
+                                                    const std::string& column);
+  base::Result<std::vector<std::string>> TypeNames(const Caller& caller,
+                                                   const std::shared_ptr<arrow::Schema>& schema);
   base::Result<engine::CatalogAnswer> Look(const Caller& caller, const engine::CatalogQuestion& question);
 
   // Begins a transaction; gives its handle, for Caller::use. It is rolled back when nothing was done in it
