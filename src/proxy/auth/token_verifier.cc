@@ -55,6 +55,9 @@ std::optional<std::chrono::system_clock::time_point> ToTime(const json& value) {
   const double seconds = value.get<double>();
   // Up to the year 9999; what lies beyond is a mistake (milliseconds, most likely).
   if (!std::isfinite(seconds) || seconds < 0 || seconds > 253402300799.0) return std::nullopt;
+  // The clock's own time ends in 2262.
+  constexpr auto kLast = std::chrono::system_clock::time_point::max();
+  if (seconds >= std::chrono::duration<double>(kLast.time_since_epoch()).count()) return kLast;
   return std::chrono::system_clock::time_point(
       std::chrono::duration_cast<std::chrono::system_clock::duration>(
           std::chrono::duration<double>(seconds)));

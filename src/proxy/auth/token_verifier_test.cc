@@ -61,6 +61,15 @@ TEST_F(TokenVerifierTest, AcceptsUnicodeNamesAndTimesThatAreHonoured) {
   EXPECT_TRUE(principal->demo);
 }
 
+TEST_F(TokenVerifierTest, AnExpiryBeyondTheClocksOwnTimeIsFarAway) {
+  for (const char* far : {"9223372036", "9223372037", "19000000000", "253402300799"}) {
+    const auto principal =
+        verifier_.Verify(Sign(kHeader, std::string(R"({"sub":"alice","exp":)") + far + "}"));
+    ASSERT_TRUE(principal.has_value()) << far << ": " << principal.error().message;
+    EXPECT_GT(principal->expires_at, base::Clock::System().WallNow()) << far;
+  }
+}
+
 TEST_F(TokenVerifierTest, SaysWhichRuleOfFormWasBroken) {
   EXPECT_THAT(Refusal(""), HasSubstr("No token was sent"));
   EXPECT_THAT(Refusal("abc"), HasSubstr("three parts"));
