@@ -275,6 +275,7 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
                                        .demo_token_limit = budgets.demo_tokens(),
                                        .demo_tokens = config.security.demo_tokens,
                                        .sql = {&gate, fleet, &clock, draining, worker_wait},
+                                       .quack = {&gate, fleet, &clock, draining, worker_wait},
                                        .ai = {.gate = &gate,
                                               .clock = &clock,
                                               .settings = config.ai,

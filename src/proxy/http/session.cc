@@ -185,7 +185,8 @@ asio::awaitable<void> Session::AwaitClientGone() {
 asio::awaitable<bool> Session::ReadHeaders(Parser& parser) {
   boost::system::error_code error;
   parser.header_limit(static_cast<uint32_t>(server_->limits_.header_bytes));
-  parser.body_limit(server_->limits_.body_bytes);
+  // Beast holds an announced length against it before the path is known here.
+  parser.body_limit(server_->router_.LargestBody(server_->limits_.body_bytes));
   stream_.expires_after(server_->limits_.request_wait);
   while (!parser.is_header_done()) {
     if (HasFoldedHeader({static_cast<const char*>(buffer_.data().data()), buffer_.size()})) {
@@ -212,8 +213,21 @@ asio::awaitable<bool> Session::ReadHeaders(Parser& parser) {
                             (!beast::iequals(coding, "chunked") || head.version() < 11);
     if (lengths > 1 || bad_coding) error = bhttp::error::bad_content_length;
   }
+  if (!error) error = LimitBody(parser);
   if (error) co_await Refuse(error);
   co_return !error;
+}
+
+beast::error_code Session::LimitBody(Parser& parser) {
+  const auto& head = parser.get();
+  const std::string_view target(head.target().data(), head.target().size());
+  const std::string method(head.method_string());
+  const Route* route = server_->router_.Find(method, target.substr(0, target.find('?')));
+  body_limit_ = route != nullptr && route->body_bytes != 0 ? route->body_bytes : server_->limits_.body_bytes;
+  parser.body_limit(body_limit_);
+  if (route != nullptr && route->body_wait.count() != 0) stream_.expires_after(route->body_wait);
+  const auto announced = parser.content_length();
+  return announced && *announced > body_limit_ ? bhttp::error::body_limit : beast::error_code();
 }
 
 asio::awaitable<bool> Session::ServeOne() {
@@ -269,12 +283,13 @@ asio::awaitable<bool> Session::ServeOne() {
   auto handled = co_await (server_->router_.Handle(request) || AwaitClientGone());
   const bool gone = handled.index() == 1;
   const Response response = gone ? Response{kClientGone, "", "", {}, {}} : std::get<0>(std::move(handled));
-  const bool refusal = response.status == 401 || response.status == 403 || response.status >= 500;
+  const unsigned counted = response.counted();
+  const bool refusal = counted == 401 || counted == 403 || counted >= 500;
   const telemetry::Level level = refusal ? telemetry::Level::kWarn : telemetry::Level::kDebug;
   telemetry::Log(level, "HTTP request",
                  {{"method", request.method},
                   {"path", request.path},
-                  {"status", response.status},
+                  {"status", counted},
                   {"peer", request.peer_address},
                   {"request_id", request.request_id},
                   {"trace_id", telemetry::TraceIdOf(request.Header(telemetry::kTraceParent))}});
@@ -283,7 +298,7 @@ asio::awaitable<bool> Session::ServeOne() {
   if (response.status != kClientGone) {
     go_on = co_await Answer(response, request.request_id, version, request.method == "HEAD", keep_alive);
   }
-  Tell(request.path, response.status, since);
+  Tell(request.path, counted, since);
   co_return go_on;
 }
 
@@ -346,7 +361,7 @@ asio::awaitable<void> Session::Refuse(beast::error_code error) {
     problem = {413,
                "body_too_large",
                "The body is too large",
-               "A body may have up to " + std::to_string(server_->limits_.body_bytes) + " bytes.",
+               "A body may have up to " + std::to_string(body_limit_) + " bytes.",
                {}};
   } else if (error == bhttp::error::header_limit) {
     problem = {
