@@ -65,6 +65,8 @@ inline constexpr char kCountV3[] =
 inline constexpr char kEndV3[] = "0100080300ffffffffffffffffff01ffff020002ffff";
 inline constexpr char kEndV1[] = "0100080300ffffffffffffffffff01ffff0200ffffffffffffffffff01ffff";
 inline constexpr char kWaitingV3[] = "0100040300ffffffffffffffffff01ffff0300010500d2948580d7f69687578ed7c28594e481c09d01ffff";
+// The end of the request before it, behind the text: the result's id and a field of its own.
+inline constexpr char kStreamedInsertTailV3[] = "0200d2948580d7f69687578ed7c28594e481c09d01030000ffff";
 inline constexpr char kReceivedV3[] = "01000e0300ffffffffffffffffff01ffff0100ffffffffffffffffff01ffff";
 inline constexpr char kSuccess[] = "01000a0300ffffffffffffffffff01ffffffff";
 

@@ -117,7 +117,11 @@ Result<PrepareRequest> ParsePrepareRequest(Dialect dialect, std::string_view bod
   Reader reader(body);
   PrepareRequest request;
   request.sql = OptionalText(reader, 1);
-  if (dialect == Dialect::kV3 && reader.TakeField(2)) request.result = ReadResultId(reader);
+  if (dialect == Dialect::kV3) {
+    if (reader.TakeField(2)) request.result = ReadResultId(reader);
+    // Beside a statement that reads the client's rows; 0 in all that were seen.
+    if (reader.TakeField(3)) (void)reader.Unsigned();
+  }
   if (!Ended(reader)) return Damaged("PREPARE_REQUEST");
   return request;
 }

@@ -73,6 +73,8 @@ TEST(QuackMessages, Requests) {
   EXPECT_EQ(appended->schema, "main");
   EXPECT_EQ(appended->table, "t");
   EXPECT_TRUE(appended->chunk.starts_with(golden::Bytes("64000165")));
+  const std::string streamed = golden::Bytes("010001") + "x" + golden::Bytes(golden::kStreamedInsertTailV3);
+  EXPECT_EQ(ParsePrepareRequest(Dialect::kV3, streamed)->sql, "x");
   const std::string sent = BodyOf(golden::Bytes(golden::kSendDataV3), Type::kAppendRequest);
   const auto rows = ParseStreamedRows(sent);
   ASSERT_TRUE(rows);

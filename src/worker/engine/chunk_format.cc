@@ -5,8 +5,9 @@
 namespace pondpilot::worker::engine {
 namespace {
 
-// A unit that has so much is large enough, however few chunks it has.
-constexpr size_t kUnitBytes = 8 << 20;
+// A unit that has so much is large enough, however few chunks it has. Larger ones were seen to cost more in
+// fresh memory than they save in messages.
+constexpr size_t kUnitBytes = 1 << 20;
 
 class StringSink final : public duckdb::WriteStream {
  public:
@@ -72,7 +73,7 @@ void WrittenChunks::AppendToUnit(duckdb::ResultFormatGlobalState& global,
   const auto& state = global.Cast<WrittenChunksState>();
   ChunkBatch& batch = local.Cast<Local>().batch;
   if (chunk.size() == 0) return;
-  if (batch.bytes.empty()) batch.bytes.reserve(local.Cast<Local>().last_bytes);
+  if (batch.bytes.empty()) batch.bytes.reserve(local.Cast<Local>().last_bytes * 9 / 8);
   StringSink sink(batch.bytes);
   duckdb::BinarySerializer serializer(sink, state.options());
   serializer.Begin();

@@ -30,7 +30,9 @@ Result<std::shared_ptr<const engine::ChunkBatch>> OpenRows::Take() {
   if (failure_) return std::unexpected(*failure_);
   if (pending_) {
     ++made_;
-    return std::make_shared<const engine::ChunkBatch>(*std::exchange(pending_, std::nullopt));
+    auto batch = std::make_shared<const engine::ChunkBatch>(std::move(*pending_));
+    pending_.reset();
+    return batch;
   }
   if (ended_.load()) return nullptr;
   auto batch = chunks_->Next();
