@@ -253,6 +253,12 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
   if (const auto free = CheckFree(host, config.server.port, "server.port (PORT)"); !free) {
     return Fail(free.error());
   }
+  if (config.server.quack_port != 0) {
+    if (const auto free = CheckFree(host, config.server.quack_port, "server.quack_port (QUACK_PORT)");
+        !free) {
+      return Fail(free.error());
+    }
+  }
   auto left = background.Await(launcher.Find());
   if (!left) return Fail(left.error());
   background.Await(fleet->Begin(std::move(*left)));
@@ -309,6 +315,18 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
     return Fail(web.error());
   }
   Log(Level::kInfo, "HTTP listening", {{"host", config.server.host}, {"port", (*web)->port()}});
+  // The same server at the port that DuckDB takes when none is given.
+  std::shared_ptr<http::Server> quack;
+  if (config.server.quack_port != 0) {
+    auto started = http::Server::Start(background.executor(), config.server.host, config.server.quack_port,
+                                       router, {}, &door_metrics);
+    if (!started) {
+      background.Await(fleet->Shutdown());
+      return Fail(started.error());
+    }
+    quack = std::move(*started);
+    Log(Level::kInfo, "Quack listening", {{"host", config.server.host}, {"port", quack->port()}});
+  }
 
   config::Config current = config;
   const auto reload = [&] {
@@ -355,6 +373,7 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
   background.Await(fleet->Shutdown());
   flight->reset();
   background.Await((*web)->Stop(kHttpGrace));
+  if (quack) background.Await(quack->Stop(kHttpGrace));
   Log(Level::kInfo, "Stopped");
   return kExitOk;
 }

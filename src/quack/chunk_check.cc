@@ -98,9 +98,7 @@ uint64_t PlainWidth(uint64_t id) {
 
 bool IsText(uint64_t id) { return id == kVarchar || id == kBlob || id == kBit; }
 
-bool IsWhole(uint64_t id) {
-  return (id >= kTinyint && id <= kBigint) || (id >= 28 && id <= 31);
-}
+bool IsWhole(uint64_t id) { return (id >= kTinyint && id <= kBigint) || (id >= 28 && id <= 31); }
 
 bool Bit(std::string_view bits, uint64_t at) {
   return (static_cast<uint8_t>(bits[at / 8]) >> (at % 8) & 1) != 0;
@@ -128,7 +126,8 @@ class Check {
       types.push_back(Type(0));
       footprint += Footprint(types.back(), std::max<uint64_t>(rows, 2048));
     }
-    if (footprint > kMaxChunkFootprint) return Fail(ErrorCode::kInvalidArgument, "A chunk of rows is too large.");
+    if (footprint > kMaxChunkFootprint)
+      return Fail(ErrorCode::kInvalidArgument, "A chunk of rows is too large.");
     if (!reader_.TakeField(102) || reader_.Count() != columns) reader_.Fail();
     for (const TypeTree& type : types) {
       if (!Going()) break;
@@ -329,7 +328,8 @@ class Check {
       case kMap:
         return List(type, rows, depth);
       case kArray: {
-        if (!reader_.TakeField(103) || reader_.Unsigned() != type.size || !reader_.TakeField(104)) reader_.Fail();
+        if (!reader_.TakeField(103) || reader_.Unsigned() != type.size || !reader_.TakeField(104))
+          reader_.Fail();
         if (!Going()) return;
         Column(type.children[0], rows * type.size, depth + 1);
         reader_.TakeEnd();
@@ -340,7 +340,8 @@ class Check {
     }
     const std::string_view values = Blob(102, rows * type.width);
     if (!Going()) return;
-    if (type.id == kBoolean && std::ranges::any_of(values, [](char c) { return static_cast<uint8_t>(c) > 1; })) {
+    if (type.id == kBoolean &&
+        std::ranges::any_of(values, [](char c) { return static_cast<uint8_t>(c) > 1; })) {
       reader_.Fail();
     }
     if (type.id != kEnum) return;

@@ -49,41 +49,54 @@ TEST(ChunkCheck, WhatDuckDbWouldTakeForGranted) {
   // One VARCHAR: not UTF-8, in either version's form.
   EXPECT_EQ(Refusal(golden::Bytes("640001650001640019ffff660001640000660001018bffffffff")),
             "The rows that the client has sent are damaged.");
-  EXPECT_NE(Refusal(golden::Bytes("640001650001640019ffff6600016400006b00016c0004010000006d00018bffffffff")), "accepted");
+  EXPECT_NE(Refusal(golden::Bytes("640001650001640019ffff6600016400006b00016c0004010000006d00018bffffffff")),
+            "accepted");
   // A text that is longer than what there is.
-  EXPECT_NE(Refusal(golden::Bytes("640001650001640019ffff6600016400006b00016c0004020000006d000161ffffffff")), "accepted");
-  EXPECT_EQ(Refusal(golden::Bytes("640001650001640019ffff6600016400006b00016c0004010000006d000161ffffffff")), "accepted");
+  EXPECT_NE(Refusal(golden::Bytes("640001650001640019ffff6600016400006b00016c0004020000006d000161ffffffff")),
+            "accepted");
+  EXPECT_EQ(Refusal(golden::Bytes("640001650001640019ffff6600016400006b00016c0004010000006d000161ffffffff")),
+            "accepted");
   // A BOOLEAN that is neither.
   EXPECT_NE(Refusal(golden::Bytes("64000165000164000affff66000164000066000102ffffffff")), "accepted");
   // An INTEGER[] that reads behind its values, and the same that doesn't.
-  const std::string list = "640001650001640065650001640004c80064000dffffffffffff660001640000680002690001640000650003"
-                           "ffff6a006400006600080100000002000000ffffffffffff";
+  const std::string list =
+      "640001650001640065650001640004c80064000dffffffffffff660001640000680002690001640000650003"
+      "ffff6a006400006600080100000002000000ffffffffffff";
   EXPECT_NE(Refusal(golden::Bytes(list.c_str())), "accepted");
   std::string right = list;
   right.replace(right.find("650003"), 6, "650002");
   EXPECT_EQ(Refusal(golden::Bytes(right.c_str())), "accepted");
   // A dictionary's selection points behind it.
-  EXPECT_NE(Refusal(golden::Bytes("64000165000164000bffff6600015a00035b0004010000005c000164000066000107ffffffff")), "accepted");
-  EXPECT_EQ(Refusal(golden::Bytes("64000165000164000bffff6600015a00035b0004000000005c000164000066000107ffffffff")), "accepted");
+  EXPECT_NE(
+      Refusal(golden::Bytes("64000165000164000bffff6600015a00035b0004010000005c000164000066000107ffffffff")),
+      "accepted");
+  EXPECT_EQ(
+      Refusal(golden::Bytes("64000165000164000bffff6600015a00035b0004000000005c000164000066000107ffffffff")),
+      "accepted");
   // An enum of two with a third member.
   EXPECT_NE(Refusal(golden::Bytes("640001650001640068650001640006c80002c90002016101"
-                                  "62ffffffff66000164000066000102ffffffff")), "accepted");
+                                  "62ffffffff66000164000066000102ffffffff")),
+            "accepted");
   EXPECT_EQ(Refusal(golden::Bytes("640001650001640068650001640006c80002c90002016101"
-                                  "62ffffffff66000164000066000101ffffffff")), "accepted");
+                                  "62ffffffff66000164000066000101ffffffff")),
+            "accepted");
 }
 
 TEST(ChunkCheck, TypesThatNoClientMaySend) {
   // BIGNUM, and JSON by its name.
   EXPECT_THAT(Refusal(golden::Bytes("640000650001640027ffff660001640000ffffffff")), HasSubstr("number 39"));
-  EXPECT_THAT(Refusal(golden::Bytes("6400006500016400196500016400016500044a534f4effffffff660001640000ffffffff")),
-              HasSubstr("JSON"));
+  EXPECT_THAT(
+      Refusal(golden::Bytes("6400006500016400196500016400016500044a534f4effffffff660001640000ffffffff")),
+      HasSubstr("JSON"));
 }
 
 TEST(ChunkCheck, SizesAreBounded) {
-  EXPECT_NE(Refusal(golden::Bytes("6400ffffffff0f65000164000effff6600015a00045b00005c0001ffffffff")), "accepted");
+  EXPECT_NE(Refusal(golden::Bytes("6400ffffffff0f65000164000effff6600015a00045b00005c0001ffffffff")),
+            "accepted");
   // A constant array of arrays, which few bytes say.
-  EXPECT_THAT(Refusal(golden::Bytes("64000165000164006c650001640009c80064006c650001640009c80064000effffc900a08d06ffffffff"
-                                    "c900a08d06ffffffff660001")),
+  EXPECT_THAT(Refusal(golden::Bytes(
+                  "64000165000164006c650001640009c80064006c650001640009c80064000effffc900a08d06ffffffff"
+                  "c900a08d06ffffffff660001")),
               HasSubstr("too large"));
 }
 

@@ -20,7 +20,8 @@ inline constexpr char kConnectedV1[] =
 inline constexpr char kPrepareV1[] =
     "0100030200203538393931324134384543333932394434393842313743323930454438383832030006ffff01001773656c65"
     "6374203120617320612c202778272061732062ffff";
-// v1 reply 4 PREPARE_RESPONSE, table t(i INTEGER, s VARCHAR, d DECIMAL(10,2)), rows (1,'a',1.50) (2,NULL,2.25) (3,'a long string beyond twelve',NULL) (244 bytes)
+// v1 reply 4 PREPARE_RESPONSE, table t(i INTEGER, s VARCHAR, d DECIMAL(10,2)), rows (1,'a',1.50)
+// (2,NULL,2.25) (3,'a long string beyond twelve',NULL) (244 bytes)
 inline constexpr char kPreparedV1[] =
     "0100040300ffffffffffffffffff01ffff01000364000dffff640019ffff640015650001640002c8000ac90002ffffffff02"
     "0003016901730164040001012c0164000365000364000dffff640019ffff640015650001640002c8000ac90002ffffffff66"
@@ -33,8 +34,7 @@ inline constexpr char kAppendV1[] =
     "020001740300012c0164000165000364000dffff640019ffff640015650001640002c8000ac90002ffffffff660003640000"
     "66000409000000ffff640000660001017affff640000660008e703000000000000ffffffffffffffff";
 // v1 reply 100 ERROR_RESPONSE, message boom (26 bytes)
-inline constexpr char kErrorV1[] =
-    "0100640300ffffffffffffffffff01ffff010004626f6f6dffff";
+inline constexpr char kErrorV1[] = "0100640300ffffffffffffffffff01ffff010004626f6f6dffff";
 // v1 request 7 FETCH_REQUEST
 inline constexpr char kFetchV1[] =
     "0100070200203142303239423338383636444445373239384439314245383536384145344539030006ffff0100f097bdb6c3"
@@ -61,10 +61,12 @@ inline constexpr char kSendDataV3[] =
 
 // A batch of rows as version 3 fetches it (one BIGINT 300000), and what ends a result in either version.
 inline constexpr char kCountV3[] =
-    "0100080300ffffffffffffffffff01ffff010001030001ffff64000165000164000effff660001640000660008e093040000000000ffffffff";
+    "0100080300ffffffffffffffffff01ffff010001030001ffff64000165000164000effff660001640000660008e0930400000000"
+    "00ffffffff";
 inline constexpr char kEndV3[] = "0100080300ffffffffffffffffff01ffff020002ffff";
 inline constexpr char kEndV1[] = "0100080300ffffffffffffffffff01ffff0200ffffffffffffffffff01ffff";
-inline constexpr char kWaitingV3[] = "0100040300ffffffffffffffffff01ffff0300010500d2948580d7f69687578ed7c28594e481c09d01ffff";
+inline constexpr char kWaitingV3[] =
+    "0100040300ffffffffffffffffff01ffff0300010500d2948580d7f69687578ed7c28594e481c09d01ffff";
 // The end of the request before it, behind the text: the result's id and a field of its own.
 inline constexpr char kStreamedInsertTailV3[] = "0200d2948580d7f69687578ed7c28594e481c09d01030000ffff";
 inline constexpr char kReceivedV3[] = "01000e0300ffffffffffffffffff01ffff0100ffffffffffffffffff01ffff";

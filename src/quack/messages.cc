@@ -144,7 +144,8 @@ Result<AppendRequest> ParseAppendRequest(std::string_view body) {
   request.schema = OptionalText(reader, 1);
   request.table = OptionalText(reader, 2);
   // A pointer that is there, to an object with the chunk.
-  if (!reader.TakeField(3) || !reader.Bool() || !reader.TakeField(kListedChunk)) return Damaged("APPEND_REQUEST");
+  if (!reader.TakeField(3) || !reader.Bool() || !reader.TakeField(kListedChunk))
+    return Damaged("APPEND_REQUEST");
   request.chunk = reader.Rest();
   constexpr std::string_view kEnds = "\xFF\xFF\xFF\xFF";  // of that object and of the message
   if (reader.failed() || !request.chunk.ends_with(kEnds) || request.table.empty() ||

@@ -85,14 +85,16 @@ TEST(QuackMessages, Requests) {
 }
 
 TEST(QuackMessages, Answers) {
-  EXPECT_EQ(Hex(ConnectionResponse(Dialect::kV1, "258991214HEC3929D49848B17C290ED8", "v1.5.5", 0)).substr(0, 12),
-            "010002020020");
+  EXPECT_EQ(
+      Hex(ConnectionResponse(Dialect::kV1, "258991214HEC3929D49848B17C290ED8", "v1.5.5", 0)).substr(0, 12),
+      "010002020020");
   EXPECT_EQ(Hex(Success()), golden::kSuccess);
   EXPECT_EQ(Hex(AppendResponse()), golden::kReceivedV3);
   EXPECT_EQ(Hex(ErrorResponse(Dialect::kV1, "boom")), golden::kErrorV1);
   EXPECT_EQ(Hex(FetchEnd(Dialect::kV1, 7)), golden::kEndV1);
   EXPECT_EQ(Hex(FetchEnd(Dialect::kV3, 2)), golden::kEndV3);
-  const std::string count = FetchResponseHead(Dialect::kV3, 1, 1) + CountChunk(300000) + FetchResponseTail(Dialect::kV3, 1);
+  const std::string count =
+      FetchResponseHead(Dialect::kV3, 1, 1) + CountChunk(300000) + FetchResponseTail(Dialect::kV3, 1);
   EXPECT_EQ(Hex(count), golden::kCountV3);
   const std::string waiting = golden::Bytes(golden::kWaitingV3);
   std::string_view rest = waiting;
@@ -119,7 +121,8 @@ TEST(QuackMessages, PreparedAsRecorded) {
     const ResultId id{upper, reader.Unsigned()};
     std::string made = head;
     const size_t framing = golden::Bytes("012c01").size();
-    AppendListed(made, std::string_view(message).substr(head.size() + framing, tail - 2 - head.size() - framing));
+    AppendListed(made,
+                 std::string_view(message).substr(head.size() + framing, tail - 2 - head.size() - framing));
     made += PrepareResponseTail(id);
     EXPECT_EQ(Hex(made), recorded);
   }
@@ -138,7 +141,8 @@ TEST(QuackMessages, DamagedOnesAreRefused) {
   std::string_view body;
   EXPECT_FALSE(ParseHeader("", body));
   EXPECT_FALSE(ParseHeader("{}", body));
-  EXPECT_FALSE(ParseHeader(golden::Bytes("0100630300ffffffffffffffffff01ffff"), body)) << "of an unknown type";
+  EXPECT_FALSE(ParseHeader(golden::Bytes("0100630300ffffffffffffffffff01ffff"), body))
+      << "of an unknown type";
   EXPECT_FALSE(ParseHeader(golden::Bytes("0100030300ffffffffffffffffff01ffff"), body)) << "without an id";
   for (const char* hex : {golden::kConnectV1, golden::kPrepareV1, golden::kAppendV1, golden::kFetchV1,
                           golden::kConnectV3, golden::kSendDataV3}) {

@@ -27,7 +27,8 @@ base::Result<auth::Principal> Gate::Identify(const http::Request& request) const
   return Counted(std::move(principal), request);
 }
 
-base::Result<auth::Principal> Gate::IdentifyToken(std::string_view token, const http::Request& request) const {
+base::Result<auth::Principal> Gate::IdentifyToken(std::string_view token,
+                                                  const http::Request& request) const {
   return Counted(verifier_.Verify(token), request);
 }
 

@@ -45,8 +45,8 @@ class WorkerStream {
   boost::asio::awaitable<base::Result<Piece>> Next() {
     const std::shared_ptr<Call> call = call_;
     const std::shared_ptr<::grpc::ClientContext> context(call, &call->context);
-    const bool read = co_await AwaitOperation(
-        *queue_, context, [call](void* tag) { call->reader->Read(&call->piece, tag); });
+    const bool read = co_await AwaitOperation(*queue_, context,
+                                              [call](void* tag) { call->reader->Read(&call->piece, tag); });
     if (read) co_return std::move(call->piece);
     co_await AwaitOperation(*queue_, context,
                             [call](void* tag) { call->reader->Finish(&call->status, tag); });

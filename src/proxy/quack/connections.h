@@ -21,7 +21,7 @@ struct Connection {
   std::string name;  // what the worker knows
   auth::Principal principal;
   wire::Dialect dialect = wire::Dialect::kV1;
-  std::string worker_id;  // that has served it last; empty: none yet
+  std::string worker_id;       // that has served it last; empty: none yet
   bool holds_state = false;    // in that worker, as its last answer said
   bool holds_results = false;  // likewise
 };

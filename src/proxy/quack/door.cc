@@ -69,8 +69,9 @@ awaitable<void> Pass(std::shared_ptr<QuackCall> call, Piece piece, std::shared_p
     if (last || !written) co_return;
     auto next = co_await call->Next();
     if (!next) {
-      telemetry::Log(telemetry::Level::kWarn, "A Quack answer broke off",
-                     {{"request_id", request_id}, {"error", next.error().message}, {"detail", next.error().detail}});
+      telemetry::Log(
+          telemetry::Level::kWarn, "A Quack answer broke off",
+          {{"request_id", request_id}, {"error", next.error().message}, {"detail", next.error().detail}});
       writer.Cut();
       co_return;
     }
@@ -93,13 +94,14 @@ awaitable<http::Response> QuackDoor::Handle(const http::Request& request) {
   }
   const auto connection = connections_.Find(header->connection_id);
   if (connection == nullptr) {
-    co_return ToRefusal(wire::Dialect::kV1,
-                        {ErrorCode::kNotFound,
-                         "Invalid connection id: the server does not know this connection any more, most likely "
-                         "because it was started anew. DETACH the database and ATTACH it again.",
-                         "",
-                         {}},
-                        request.request_id);
+    co_return ToRefusal(
+        wire::Dialect::kV1,
+        {ErrorCode::kNotFound,
+         "Invalid connection id: the server does not know this connection any more, most likely "
+         "because it was started anew. DETACH the database and ATTACH it again.",
+         "",
+         {}},
+        request.request_id);
   }
   const bool busy = connection->holds_state || connection->holds_results;
   if (header->type == wire::Type::kDisconnect) connections_.Remove(connection->id);
@@ -118,7 +120,9 @@ std::optional<Error> QuackDoor::Check(const Connection& connection, wire::Type t
   if (type == wire::Type::kDisconnect || type == wire::Type::kCancel) return std::nullopt;
   if (services_.clock->WallNow() >= connection.principal.expires_at) {
     return Error{ErrorCode::kUnauthenticated,
-                 "The token has expired. DETACH the database and ATTACH it again with a new token.", "", {}};
+                 "The token has expired. DETACH the database and ATTACH it again with a new token.",
+                 "",
+                 {}};
   }
   // What belongs to a statement that was let in costs nothing more.
   if (type != wire::Type::kPrepareRequest) return std::nullopt;
@@ -158,7 +162,8 @@ awaitable<http::Response> QuackDoor::Connect(const http::Request& request, std::
   if (!admitted.taken) co_return refuse(admitted.taken.error());
   // So that ATTACH says what is wrong with the worker, if anything is.
   const auto deadline = services_.clock->Now() + services_.worker_wait->load();
-  auto lease = co_await fleet::AcquireWorker(services_.fleet, principal->user_id, principal->profile, deadline);
+  auto lease =
+      co_await fleet::AcquireWorker(services_.fleet, principal->user_id, principal->profile, deadline);
   if (!lease) co_return refuse(lease.error());
   const auto connection = connections_.Add(*principal, *dialect);
   telemetry::Log(telemetry::Level::kInfo, "Quack client attached",
@@ -209,10 +214,8 @@ awaitable<http::Response> QuackDoor::Forward(const http::Request& request,
     response.body = std::move(*piece->mutable_data());
   } else {
     response.headers.emplace_back("X-Accel-Buffering", "no");  // for an nginx in front
-    response.stream = [call, first = std::move(*piece), connection,
-                       id = request.request_id](http::BodyWriter& writer) {
-      return Pass(call, first, connection, writer, id);
-    };
+    response.stream = [call, first = std::move(*piece), connection, id = request.request_id](
+                          http::BodyWriter& writer) { return Pass(call, first, connection, writer, id); };
   }
   co_return response;
 }

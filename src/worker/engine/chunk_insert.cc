@@ -8,7 +8,8 @@ using base::ErrorCode;
 using base::Fail;
 using base::Result;
 
-// The FROM of an INSERT … SELECT that reads the client's rows and nothing else; nullptr for another statement.
+// The FROM of an INSERT … SELECT that reads the client's rows and nothing else; nullptr for another
+// statement.
 duckdb::unique_ptr<duckdb::TableRef>* ChunksIn(duckdb::SQLStatement& statement) {
   if (statement.type != duckdb::StatementType::INSERT_STATEMENT) return nullptr;
   auto& select = statement.Cast<duckdb::InsertStatement>().node->select_statement;
@@ -64,9 +65,10 @@ Result<int64_t> DuckDbConnection::InsertChunks(std::string_view sql,
     if (!statement) return std::unexpected(statement.error());
     auto* const from = ChunksIn(**statement);
     if (from == nullptr) {
-      return Fail(ErrorCode::kInvalidArgument,
-                  std::string(kChunksFunction) +
-                      " can only be what an INSERT … SELECT reads: a Quack client makes such statements itself.");
+      return Fail(
+          ErrorCode::kInvalidArgument,
+          std::string(kChunksFunction) +
+              " can only be what an INSERT … SELECT reads: a Quack client makes such statements itself.");
     }
     auto rows = Read(*connection_->context, chunks);
     if (!rows || rows->Count() == 0) return 0;

@@ -50,8 +50,10 @@ class ChunksTest : public EngineTest {
 
 // What DuckDB 1.5.5 and 2.0.0 were seen to send of the same table is what is written here for them.
 TEST_F(ChunksTest, AsRecorded) {
-  Cell("CREATE TABLE t (i INTEGER, s VARCHAR, d DECIMAL(10,2)); INSERT INTO t VALUES (1, 'a', 1.50), (2, NULL, 2.25), "
-       "(3, 'a long string beyond twelve', NULL)");
+  Cell(
+      "CREATE TABLE t (i INTEGER, s VARCHAR, d DECIMAL(10,2)); INSERT INTO t VALUES (1, 'a', 1.50), (2, "
+      "NULL, 2.25), "
+      "(3, 'a long string beyond twelve', NULL)");
   for (const auto& [version, recorded] : {std::pair{ChunkVersion::k1_5, quack::golden::kPreparedV1},
                                           std::pair{ChunkVersion::k2_0, quack::golden::kPreparedV3}}) {
     const auto batches = All("FROM t", version);
@@ -89,20 +91,26 @@ TEST_F(ChunksTest, StatementsWithoutRows) {
   EXPECT_THAT(All("SELECT nope", ChunkVersion::k2_0).error().message, HasSubstr("nope"));
   EXPECT_EQ(All("LOAD quack", ChunkVersion::k2_0).error().code, base::ErrorCode::kPermissionDenied);
   // Also when it shows in the middle.
-  EXPECT_THAT(All("SELECT CASE WHEN range = 250000 THEN error('stop') END FROM range(300000)", ChunkVersion::k2_0)
-                  .error().message, HasSubstr("stop"));
+  EXPECT_THAT(
+      All("SELECT CASE WHEN range = 250000 THEN error('stop') END FROM range(300000)", ChunkVersion::k2_0)
+          .error()
+          .message,
+      HasSubstr("stop"));
   EXPECT_EQ(Cell("SELECT count(*) FROM made"), "5");
 }
 
 // There and back: of every type that a client may send, the rows are the same.
 TEST_F(ChunksTest, RowsAreReadAsTheyWereWritten) {
-  Cell("CREATE TABLE source AS SELECT CASE WHEN range % 7 <> 0 THEN range::INTEGER END AS i, 'text ' || range AS s, "
-       "range % 2 = 0 AS b, (range / 3)::DECIMAL(18,3) AS d, range::HUGEINT AS h, range / 7 AS f, "
-       "DATE '2020-01-01' + range::INTEGER AS day, TIMESTAMP '2020-01-01' + INTERVAL (range) SECOND AS t, "
-       "TIMESTAMPTZ '2020-01-01 00:00:00+00' AS tz, TIME '12:00:00' AS tm, INTERVAL (range) MONTH AS iv, "
-       "uuid() AS u, ('x' || range)::BLOB AS bl, '101'::BIT AS bits, [range, NULL, range + 1] AS l, "
-       "{'a': range, 'b': ['x', NULL]} AS st, MAP {'k' || range: range} AS m, [range, 1]::BIGINT[2] AS ar, "
-       "(['red', 'blue'])[1 + range % 2]::ENUM('red', 'blue') AS e, NULL::INTEGER AS nothing FROM range(5000)");
+  Cell(
+      "CREATE TABLE source AS SELECT CASE WHEN range % 7 <> 0 THEN range::INTEGER END AS i, 'text ' || range "
+      "AS s, "
+      "range % 2 = 0 AS b, (range / 3)::DECIMAL(18,3) AS d, range::HUGEINT AS h, range / 7 AS f, "
+      "DATE '2020-01-01' + range::INTEGER AS day, TIMESTAMP '2020-01-01' + INTERVAL (range) SECOND AS t, "
+      "TIMESTAMPTZ '2020-01-01 00:00:00+00' AS tz, TIME '12:00:00' AS tm, INTERVAL (range) MONTH AS iv, "
+      "uuid() AS u, ('x' || range)::BLOB AS bl, '101'::BIT AS bits, [range, NULL, range + 1] AS l, "
+      "{'a': range, 'b': ['x', NULL]} AS st, MAP {'k' || range: range} AS m, [range, 1]::BIGINT[2] AS ar, "
+      "(['red', 'blue'])[1 + range % 2]::ENUM('red', 'blue') AS e, NULL::INTEGER AS nothing FROM "
+      "range(5000)");
   for (const ChunkVersion version : {ChunkVersion::k1_5, ChunkVersion::k2_0}) {
     const auto batches = All("FROM source", version);
     ASSERT_TRUE(batches) << batches.error().message;
@@ -112,8 +120,10 @@ TEST_F(ChunksTest, RowsAreReadAsTheyWereWritten) {
       EXPECT_EQ(*checked, chunk.size());
     }
     Cell("CREATE OR REPLACE TABLE target AS FROM source LIMIT 0");
-    const auto written = connection_->InsertChunks("INSERT INTO target SELECT * FROM scan_data_from_quack_client('id', "
-                                                   "NULL::STRUCT(col0 BIGINT), ordered := true)", Apart(*batches));
+    const auto written = connection_->InsertChunks(
+        "INSERT INTO target SELECT * FROM scan_data_from_quack_client('id', "
+        "NULL::STRUCT(col0 BIGINT), ordered := true)",
+        Apart(*batches));
     ASSERT_TRUE(written) << written.error().message;
     EXPECT_EQ(*written, 5000);
     EXPECT_EQ(Cell("SELECT count(*) FROM (FROM source EXCEPT ALL FROM target)"), "0");
@@ -125,13 +135,15 @@ TEST_F(ChunksTest, OnlyAnInsertReadsRows) {
   const std::string chunk = quack::CountChunk(7);
   const std::vector<std::string_view> chunks = {chunk};
   Cell("CREATE TABLE one (a BIGINT, b BIGINT)");
-  for (const char* sql : {"SELECT * FROM scan_data_from_quack_client()", "INSERT INTO one VALUES (1, 2)",
-                          "CREATE TABLE x AS FROM scan_data_from_quack_client()", "INSERT INTO one FROM range(3)"}) {
+  for (const char* sql :
+       {"SELECT * FROM scan_data_from_quack_client()", "INSERT INTO one VALUES (1, 2)",
+        "CREATE TABLE x AS FROM scan_data_from_quack_client()", "INSERT INTO one FROM range(3)"}) {
     const auto refused = connection_->InsertChunks(sql, chunks);
     ASSERT_FALSE(refused) << sql;
     EXPECT_EQ(refused.error().code, base::ErrorCode::kInvalidArgument) << refused.error().message;
   }
-  EXPECT_TRUE(connection_->InsertChunks("INSERT INTO one (b) SELECT * FROM scan_data_from_quack_client()", chunks));
+  EXPECT_TRUE(
+      connection_->InsertChunks("INSERT INTO one (b) SELECT * FROM scan_data_from_quack_client()", chunks));
   EXPECT_EQ(Cell("SELECT b FROM one"), "7");
   EXPECT_THAT(ErrorOf("INSERT INTO one (b) SELECT * FROM scan_data_from_quack_client()").message,
               HasSubstr("scan_data_from_quack_client"));

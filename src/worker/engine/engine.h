@@ -152,6 +152,15 @@ struct CatalogEntry {
   std::string name;
   bool is_view = false;
   std::shared_ptr<arrow::Schema> columns;  // when asked for; nullptr when they can't be told
+  // It is found as catalog.name.
+  bool in_default_schema = false;
+  // Of a table, when asked for.
+  struct SqlColumn {
+    std::string name;
+    std::string type;           // as SQL
+    bool known_to_1_5 = false;  // DuckDB 1.5 has the type
+  };
+  std::vector<SqlColumn> sql_columns;
 
   struct ForeignKey {
     std::string schema;  // of the table that it points to
@@ -172,6 +181,7 @@ struct CatalogQuestion {
   bool tables = true;
   bool views = true;
   bool columns = false;
+  bool sql_columns = false;
   bool schemas = false;  // only the schemas themselves, as entries without a name
 };
 

@@ -68,7 +68,8 @@ std::shared_ptr<Upload> Connection::FindUpload(const wire::ResultId& id) const {
 
 std::shared_ptr<Upload> Connection::FindUpload(std::string_view stream) const {
   const std::lock_guard lock(mutex_);
-  const auto at = std::ranges::find_if(uploads_, [&](const auto& one) { return one.second->stream() == stream; });
+  const auto at =
+      std::ranges::find_if(uploads_, [&](const auto& one) { return one.second->stream() == stream; });
   return at == uploads_.end() ? nullptr : at->second;
 }
 
@@ -150,9 +151,10 @@ Result<std::shared_ptr<Connection>> Connections::Get(const std::string& name, wi
   const std::lock_guard lock(mutex_);
   if (const auto at = std::ranges::find(expired_, name); at != expired_.end()) {
     expired_.erase(at);
-    return Fail(ErrorCode::kAborted,
-                "Connection Error: the connection was silent for longer than its lease; its transaction was rolled "
-                "back, its open results and temporary tables are gone. Run the statement again.");
+    return Fail(
+        ErrorCode::kAborted,
+        "Connection Error: the connection was silent for longer than its lease; its transaction was rolled "
+        "back, its open results and temporary tables are gone. Run the statement again.");
   }
   auto& connection = connections_[name];
   if (connection) return connection;
@@ -160,7 +162,8 @@ Result<std::shared_ptr<Connection>> Connections::Get(const std::string& name, wi
     auto oldest = connections_.end();
     for (auto at = connections_.begin(); at != connections_.end(); ++at) {
       if (!at->second || !at->second->idle_since() || at->second->holds_results()) continue;
-      if (oldest == connections_.end() || *at->second->idle_since() < *oldest->second->idle_since()) oldest = at;
+      if (oldest == connections_.end() || *at->second->idle_since() < *oldest->second->idle_since())
+        oldest = at;
     }
     if (oldest == connections_.end()) {
       connections_.erase(name);

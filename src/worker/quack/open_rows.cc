@@ -72,8 +72,9 @@ Result<OpenRows::Batch> OpenRows::At(uint64_t number, uint64_t acknowledged) {
   for (const Batch& batch : kept_) {
     if (batch.number == number) return batch;
   }
-  return base::Fail(base::ErrorCode::kInvalidArgument, "Invalid Input Error: batch " + std::to_string(number) +
-                                                           " of the result is no longer there.");
+  return base::Fail(
+      base::ErrorCode::kInvalidArgument,
+      "Invalid Input Error: batch " + std::to_string(number) + " of the result is no longer there.");
 }
 
 void OpenRows::Cancel() { chunks_->Cancel(); }

@@ -13,7 +13,8 @@ constexpr size_t kMaxConnectionName = 128;
 
 }  // namespace
 
-QuackService::QuackService(session::StatementRunner& runner, const base::Clock& clock, std::string token_sha256)
+QuackService::QuackService(session::StatementRunner& runner, const base::Clock& clock,
+                           std::string token_sha256)
     : runner_(runner),
       clock_(clock),
       connections_(runner, clock),

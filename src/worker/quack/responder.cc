@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "base/secret.h"
 #include "quack/chunk_check.h"
+#include "worker/quack/old_catalog.h"
+#include "worker/quack/quoting.h"
 
 namespace pondpilot::worker::quack {
 namespace {
@@ -35,12 +37,6 @@ wire::ResultId NewResultId() {
   return id;
 }
 
-std::string Quoted(std::string_view name) {
-  std::string out = "\"";
-  for (const char c : name) out += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return out + "\"";
-}
-
 std::string Listed(const engine::ChunkBatch& batch) {
   std::string out;
   out.reserve(batch.bytes.size() + batch.ends.size() * 8);
@@ -60,9 +56,10 @@ std::vector<wire::Column> ToColumns(const std::vector<engine::ChunkStream::Colum
 }
 
 std::unexpected<base::Error> Closed() {
-  return Fail(ErrorCode::kNotFound,
-              "Invalid Input Error: the result was closed: it was read to its end, was not read for a long time, or "
-              "another statement of the connection came first. Run the statement again.");
+  return Fail(
+      ErrorCode::kNotFound,
+      "Invalid Input Error: the result was closed: it was read to its end, was not read for a long time, or "
+      "another statement of the connection came first. Run the statement again.");
 }
 
 }  // namespace
@@ -89,7 +86,8 @@ Result<Answer> Responder::Dispatch(const std::shared_ptr<Connection>& connection
     case wire::Type::kFetchRequest:
       return Fetch(*connection, body, caller);
     case wire::Type::kAppendRequest:
-      return connection->dialect() == Dialect::kV1 ? Append(body, caller) : Receive(*connection, body, caller);
+      return connection->dialect() == Dialect::kV1 ? Append(body, caller)
+                                                   : Receive(*connection, body, caller);
     case wire::Type::kCancel: {
       const auto id = wire::ParseCancel(body);
       if (!id) return std::unexpected(id.error());
@@ -102,7 +100,8 @@ Result<Answer> Responder::Dispatch(const std::shared_ptr<Connection>& connection
     case wire::Type::kHeartbeat:
       return Answer{wire::Success()};
     default:
-      return Fail(ErrorCode::kUnimplemented, "Not implemented Error: this Quack message is not served by workers.");
+      return Fail(ErrorCode::kUnimplemented,
+                  "Not implemented Error: this Quack message is not served by workers.");
   }
 }
 
@@ -128,7 +127,15 @@ Result<Answer> Responder::Prepare(Connection& connection, std::string_view body,
   caller.gone = [&] { return gone() || cancelled->load(); };
   const auto run = [&]() -> Result<Answer> {
     const auto version = dialect == Dialect::kV1 ? engine::ChunkVersion::k1_5 : engine::ChunkVersion::k2_0;
-    auto chunks = runner_.ExecuteChunks(caller, request->sql, version, BatchChunks(dialect));
+    std::string_view sql = request->sql;
+    std::optional<std::string> instead;
+    if (dialect == Dialect::kV1) {
+      auto listing = ForOldClient(runner_, caller, sql);
+      if (!listing) return std::unexpected(listing.error());
+      instead = std::move(*listing);
+      if (instead) sql = *instead;
+    }
+    auto chunks = runner_.ExecuteChunks(caller, sql, version, BatchChunks(dialect));
     if (!chunks) return std::unexpected(chunks.error());
     auto rows = std::make_shared<OpenRows>(std::move(*chunks));
     Result<OpenRows::First> first;
@@ -159,12 +166,13 @@ Result<Answer> Responder::BeginUpload(Connection& connection, const wire::Prepar
     if (!begun) return std::unexpected(begun.error());
     transaction = std::move(*begun);
   }
-  connection.Keep(request.result, std::make_shared<Upload>(runner_, std::string(request.sql), std::move(stream),
-                                                           std::move(transaction)));
+  connection.Keep(request.result, std::make_shared<Upload>(runner_, std::string(request.sql),
+                                                           std::move(stream), std::move(transaction)));
   return Answer{wire::WaitingPrepareResponse(request.result)};
 }
 
-Result<Answer> Responder::Fetch(Connection& connection, std::string_view body, const session::Caller& caller) {
+Result<Answer> Responder::Fetch(Connection& connection, std::string_view body,
+                                const session::Caller& caller) {
   const Dialect dialect = connection.dialect();
   const auto request = wire::ParseFetchRequest(dialect, body);
   if (!request) return std::unexpected(request.error());
@@ -192,8 +200,8 @@ Result<Answer> Responder::Fetch(Connection& connection, std::string_view body, c
   return answer;
 }
 
-Result<Answer> Responder::FetchUpload(Connection& connection, Upload& upload, const wire::FetchRequest& request,
-                                      const session::Caller& caller) {
+Result<Answer> Responder::FetchUpload(Connection& connection, Upload& upload,
+                                      const wire::FetchRequest& request, const session::Caller& caller) {
   const Dialect dialect = connection.dialect();
   if (request.batch > 1) return Answer{wire::FetchEnd(dialect, 1)};
   const auto count = upload.Await(caller);
@@ -207,21 +215,25 @@ Result<Answer> Responder::FetchUpload(Connection& connection, Upload& upload, co
 Result<Answer> Responder::Append(std::string_view body, const session::Caller& caller) {
   const auto request = wire::ParseAppendRequest(body);
   if (!request) return std::unexpected(request.error());
-  if (const auto checked = wire::CheckChunks(request->chunk, 1); !checked) return std::unexpected(checked.error());
-  const std::string sql = "INSERT INTO " + (request->schema.empty() ? "" : Quoted(request->schema) + ".") +
-                          Quoted(request->table) + " SELECT * FROM " + engine::kChunksFunction + "()";
+  if (const auto checked = wire::CheckChunks(request->chunk, 1); !checked)
+    return std::unexpected(checked.error());
+  const std::string sql = "INSERT INTO " +
+                          (request->schema.empty() ? "" : Identifier(request->schema) + ".") +
+                          Identifier(request->table) + " SELECT * FROM " + engine::kChunksFunction + "()";
   const auto written = runner_.InsertChunks(caller, sql, {request->chunk});
   if (!written) return std::unexpected(written.error());
   return Answer{wire::Success()};
 }
 
-Result<Answer> Responder::Receive(Connection& connection, std::string_view body, const session::Caller& caller) {
+Result<Answer> Responder::Receive(Connection& connection, std::string_view body,
+                                  const session::Caller& caller) {
   const auto rows = wire::ParseStreamedRows(body);
   if (!rows) return std::unexpected(rows.error());
   const auto upload = connection.FindUpload(rows->stream);
   if (!upload) {
-    return Fail(ErrorCode::kNotFound,
-                "Invalid Input Error: there is no statement that reads these rows; it has ended or was cancelled.");
+    return Fail(
+        ErrorCode::kNotFound,
+        "Invalid Input Error: there is no statement that reads these rows; it has ended or was cancelled.");
   }
   if (const auto checked = wire::CheckChunks(rows->rows, rows->chunks); !checked) {
     upload->Cancel();

@@ -23,7 +23,10 @@ class Upload {
 
   // `transaction`: the handle of the one to write in and to end; empty when the session's own is open.
   Upload(session::StatementRunner& runner, std::string sql, std::string stream, std::string transaction)
-      : runner_(runner), sql_(std::move(sql)), stream_(std::move(stream)), transaction_(std::move(transaction)) {}
+      : runner_(runner),
+        sql_(std::move(sql)),
+        stream_(std::move(stream)),
+        transaction_(std::move(transaction)) {}
 
   const std::string& stream() const { return stream_; }
 
