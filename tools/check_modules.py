@@ -15,7 +15,7 @@ import re
 import sys
 from pathlib import Path
 
-BELOW = ["base", "telemetry", "contract", "jail", "config"]
+BELOW = ["base", "telemetry", "contract", "quack", "jail", "config"]
 # Inside a process: what each module may include besides itself and BELOW. "*" is the process's own top folder.
 ALLOWED = {
     "proxy/auth": [],
@@ -26,6 +26,7 @@ ALLOWED = {
     "proxy/access": ["proxy/http", "proxy/auth", "proxy/limits"],
     "proxy/ai": ["proxy/access", "proxy/http", "proxy/auth", "proxy/limits"],
     "proxy/sql": ["proxy/access", "proxy/http", "proxy/auth", "proxy/limits", "proxy/fleet"],
+    "proxy/quack": ["proxy/access", "proxy/http", "proxy/auth", "proxy/limits", "proxy/fleet"],
     "proxy/grpc": ["proxy/auth", "proxy/limits", "proxy/fleet"],
     "proxy/admin": ["proxy/access", "proxy/http", "proxy/auth", "proxy/limits", "proxy/fleet", "proxy/launch"],
     "worker/engine": [],
@@ -34,6 +35,7 @@ ALLOWED = {
     "worker/control": ["worker/session", "worker/engine"],
     "worker/airport": ["worker/flight", "worker/session", "worker/engine"],
     "worker/documents": ["worker/session", "worker/engine"],
+    "worker/quack": ["worker/session", "worker/engine"],
 }
 # The composition roots see everything of their own process.
 ROOTS = {"proxy": "proxy/", "worker": "worker/"}

@@ -41,6 +41,7 @@ struct Config {
   struct Server {
     uint16_t port = 8080;
     uint16_t grpc_port = 8081;
+    uint16_t quack_port = 0;  // 0: none
     std::string host = "0.0.0.0";
     // Ours. Another port for /metrics, without a token; 0: none.
     uint16_t metrics_port = 0;

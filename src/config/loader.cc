@@ -332,6 +332,13 @@ class Loader {
                           std::to_string(config.server.metrics_port) +
                           ", like server.port or server.grpc_port; they must differ.");
     }
+    const uint16_t quack_port = config.server.quack_port;
+    if (problems_.empty() && quack_port != 0 &&
+        (quack_port == config.server.port || quack_port == config.server.grpc_port ||
+         quack_port == config.server.metrics_port)) {
+      problems_.push_back("server.quack_port (QUACK_PORT): " + std::to_string(quack_port) +
+                          " is the port of another of the servers; it must be one of its own.");
+    }
     std::set<std::string> names;
     for (const std::string& text : config.containers.profiles) {
       if (const auto profile = ParseProfile(text); profile && !names.insert(profile->name).second) {

@@ -220,6 +220,12 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
     const auto free = CheckFree(host, metrics_port, "server.metrics_port (METRICS_PORT)");
     if (!free) return Fail(free.error());
   }
+  if (config.server.quack_port != 0) {
+    if (const auto free = CheckFree(host, config.server.quack_port, "server.quack_port (QUACK_PORT)");
+        !free) {
+      return Fail(free.error());
+    }
+  }
   auto left = background.Await(launcher.Find());
   if (!left) return Fail(left.error());
   background.Await(fleet->Begin(std::move(*left)));
@@ -242,6 +248,7 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
                                        .demo_token_limit = budgets.demo_tokens(),
                                        .demo_tokens = config.security.demo_tokens,
                                        .sql = {&gate, {fleet, &clock, draining, worker_wait}},
+                                       .quack = {&gate, fleet, &clock, draining, worker_wait},
                                        .ai = {.gate = &gate,
                                               .clock = &clock,
                                               .settings = config.ai,
@@ -293,6 +300,19 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
     metrics_web = std::move(*started);
     Log(Level::kInfo, "Metrics listening", {{"host", config.server.host}, {"port", metrics_web->port()}});
   }
+  // The same server at the port that DuckDB takes when none is given.
+  std::shared_ptr<http::Server> quack;
+  if (config.server.quack_port != 0) {
+    auto started = http::Server::Start(background.executor(), config.server.host, config.server.quack_port,
+                                       router,
+                                       {.observer = &door_metrics, .tracer = tracer.get(), .trusted = trusted});
+    if (!started) {
+      background.Await(fleet->Shutdown());
+      return Fail(started.error());
+    }
+    quack = std::move(*started);
+    Log(Level::kInfo, "Quack listening", {{"host", config.server.host}, {"port", quack->port()}});
+  }
 
   config::Config current = config;
   const auto reload = [&] {
@@ -340,6 +360,7 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
   flight->reset();
   background.Await((*web)->Stop(kHttpGrace));
   if (metrics_web) background.Await(metrics_web->Stop(std::chrono::milliseconds(0)));
+  if (quack) background.Await(quack->Stop(kHttpGrace));
   Log(Level::kInfo, "Stopped");
   return kExitOk;
 }

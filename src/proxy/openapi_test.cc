@@ -44,6 +44,7 @@ std::set<std::string> Routed() {
                   .issuer = issuer,
                   .demo_token_limit = limiter,
                   .sql = {&gate, {nullptr, &clock, nullptr, nullptr}},
+                  .quack = {&gate, nullptr, &clock, nullptr, nullptr},
                   .ai = {.gate = &gate, .clock = &clock, .settings = {}, .waits = {}, .catalog = {}}})) {
     routes.insert(route.method + " " + route.path);
   }

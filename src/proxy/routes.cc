@@ -18,6 +18,7 @@ std::vector<http::Route> AllRoutes(RouteServices services) {
   routes.push_back(admin::DemoTokenRoute(services.issuer, services.demo_token_limit, services.demo_tokens));
   services.ai.catalog = sql::CatalogReader(services.sql.workers);
   add(sql::SqlRoutes(std::move(services.sql)));
+  add(quack::QuackRoutes(std::move(services.quack)));
   add(ai::AiRoutes(std::move(services.ai)));
   add(admin::OperatorRoutes(services.operators, services.gate, services.metrics));
   return routes;

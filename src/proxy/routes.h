@@ -9,6 +9,7 @@
 #include "proxy/auth/token_issuer.h"
 #include "proxy/http/router.h"
 #include "proxy/limits/rate_limiter.h"
+#include "proxy/quack/routes.h"
 #include "proxy/sql/routes.h"
 #include "telemetry/metrics.h"
 
@@ -24,6 +25,7 @@ struct RouteServices {
   limits::RateLimiter& demo_token_limit;
   bool demo_tokens = true;
   sql::SqlServices sql;
+  quack::QuackServices quack;
   ai::GatewayServices ai;
 };
 

@@ -44,6 +44,7 @@
 #include "worker/flight/quiet_grpc.h"
 #include "worker/flight/server_limits.h"
 #include "worker/flight/worker_token.h"
+#include "worker/quack/quack_service.h"
 #include "worker/session/statement_runner.h"
 
 namespace pondpilot::worker {
@@ -235,6 +236,7 @@ int Serve(const Settings& settings, const sigset_t& signals,
   flight::QuietGrpc();
   session::StatementRunner runner(**engine, clock, flight::TickGrpcTimers);
   documents::SqlService documents(**engine, runner, settings.token_sha256);
+  quack::QuackService quack(runner, clock, settings.token_sha256);
   flight::FlightService service(runner);
   airport::AirportDoor airport(runner);
   service.AddDoor(airport);
@@ -244,6 +246,7 @@ int Serve(const Settings& settings, const sigset_t& signals,
       [&] {
         service.StartServing();
         documents.StartServing();
+        quack.StartServing();
       },
       LookAgain);
 
@@ -270,6 +273,7 @@ int Serve(const Settings& settings, const sigset_t& signals,
     flight::ApplyServerLimits(*builder);
     control.AttachTo(*builder);
     builder->RegisterService(&documents);
+    builder->RegisterService(&quack);
     if (socket) socket->AttachTo(*builder);
   };
   // gRPC serves from here on, on threads of its own. Serve() would add two that wait for the end and for

@@ -1,10 +1,15 @@
-"""DuckDB's own server, `quack_serve`, and its own client: DuckDB's command line, each in a container."""
+"""DuckDB's own server, `quack_serve`, and its own client: DuckDB's command line, each in a container. And the proxy's door for
+the same clients beside it: ./dev bench quack"""
 
+import argparse
 import re
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from statistics import median
 
 from tests.support.engine import CommandFailed, Engine, command, docker
+from tests.support.proxy import Proxy, ProxyOptions, base_config
 from tests.support.waiting import eventually
 from tests.tpch.reference import Reference
 
@@ -12,10 +17,34 @@ TOKEN = "token-of-the-benchmark"
 PORT = 9494
 
 
+class QuackClient:
+    """DuckDB's command line, which attaches a server as `q`."""
+
+    def __init__(self, engine: Engine, network: str, address: str, token: str, folder: Path, cpus: int) -> None:
+        self.engine, self.network, self.address, self.token, self.folder, self.cpus = engine, network, address, token, folder, cpus
+
+    def run(self, script: str, seconds: float = 300) -> str:
+        name = self.engine.name("quack-client")
+        file = self.folder / f"{name}.sql"
+        file.write_text(f"LOAD quack;\nSET threads = {self.cpus};\n"
+                        f"ATTACH 'quack:{self.address}' AS q (TOKEN '{self.token}', DISABLE_SSL true);\n{script}")
+        try:
+            return command("docker", "run", "--rm", "--init", "--name", name, "--network", self.network, "-m", "4g", f"--cpus={self.cpus}",
+                           "-e", "HOME=/tmp", "-v", f"{file}:/client.sql:ro", "--entrypoint", "duckdb", self.engine.worker_image, "-bail",
+                           "-f", "/client.sql", seconds=seconds).stdout
+        finally:
+            self.engine.remove(name)
+
+    def seconds(self, sql: str) -> float:
+        """Rows fetched and thrown away, after a first time that does not count."""
+        out = self.run(f".mode trash\n{sql};\n.timer on\n{sql};\n")
+        return float(re.findall(r"Run Time.*real ([0-9.]+)", out)[-1])
+
+
 class QuackServer:
     """Serves tables of `reference` and an empty table `bench_rows`."""
 
-    def __init__(self, engine: Engine, network: str, reference: Reference, tables: list[str], cpus: int) -> None:
+    def __init__(self, engine: Engine, network: str, reference: Reference | None, tables: list[str], cpus: int) -> None:
         self.engine, self.network, self.cpus = engine, network, cpus
         self.folder = engine.new_folder("quack")
         self.folder.chmod(0o777)
@@ -27,26 +56,16 @@ class QuackServer:
         # Its command line ends with its input, which never ends here.
         self.container = engine.start(
             "quack", engine.worker_image, "-c", "(cat /quack/serve.sql; exec tail -f /dev/null) | HOME=/tmp duckdb -bail", network=network,
-            memory=f"{reference.memory_gb}g", options=("--init", f"--cpus={cpus}", "--entrypoint", "bash", "-v", f"{self.folder}:/quack:ro",
-                                                       "-v", f"{reference.folder}:/tpch:ro"))
+            memory=f"{reference.memory_gb}g" if reference else "4g",
+            options=("--init", f"--cpus={cpus}", "--entrypoint", "bash", "-v", f"{self.folder}:/quack:ro",
+                     *(("-v", f"{reference.folder}:/tpch:ro") if reference else ())))
         eventually(lambda: "it serves" in docker("logs", self.container), "quack_serve serves", 120)
 
-    def _client(self, script: str, seconds: float = 300) -> str:
-        name = self.engine.name("quack-client")
-        file = self.folder / f"{name}.sql"
-        file.write_text(f"LOAD quack;\nSET threads = {self.cpus};\n"
-                        f"ATTACH 'quack:{self.container}:{PORT}' AS q (TOKEN '{TOKEN}', DISABLE_SSL true);\n{script}")
-        try:
-            return command("docker", "run", "--rm", "--init", "--name", name, "--network", self.network, "-m", "4g", f"--cpus={self.cpus}",
-                           "-e", "HOME=/tmp", "-v", f"{file}:/client.sql:ro", "--entrypoint", "duckdb", self.engine.worker_image, "-bail",
-                           "-f", "/client.sql", seconds=seconds).stdout
-        finally:
-            self.engine.remove(name)
+    def client(self) -> QuackClient:
+        return QuackClient(self.engine, self.network, f"{self.container}:{PORT}", TOKEN, self.folder, self.cpus)
 
     def seconds(self, sql: str) -> float:
-        """Rows fetched and thrown away, after a first time that does not count."""
-        out = self._client(f".mode trash\n{sql};\n.timer on\n{sql};\n")
-        return float(re.findall(r"Run Time.*real ([0-9.]+)", out)[-1])
+        return self.client().seconds(sql)
 
     def inserts_per_second(self, connections: int, each: int) -> float | None:
         """As many clients at the same time, with a connection each; by the clients' own clocks, from the first INSERT to the
@@ -56,7 +75,7 @@ class QuackServer:
         script = f".mode list\n.headers off\n{now}{rows}{now}"
         try:
             with ThreadPoolExecutor(connections) as pool:
-                outputs = list(pool.map(lambda _: self._client(script), range(connections)))
+                outputs = list(pool.map(lambda _: self.client().run(script), range(connections)))
         except CommandFailed as error:
             print(f"quack_serve's client broke off: {str(error).splitlines()[1:3]}", file=sys.stderr, flush=True)
             return None
@@ -73,3 +92,50 @@ class QuackServer:
 
     def __exit__(self, *_) -> None:
         self.close()
+
+
+ROWS = 6_000_000
+WIDE = (f"SELECT range AS a, range + 1 AS b, range * 2 AS c, (range % 1000)::INTEGER AS d, 'text ' || (range % 5000) AS e, "
+        f"range / 3.0 AS f, DATE '2020-01-01' + (range % 3000)::INTEGER AS g, range % 7 AS h FROM range({ROWS})")
+WAYS = {
+    "rows": "FROM q.query('FROM wide')",
+    "counts": "SELECT count(*) FROM q.query('FROM wide')",
+    "into a table": "CREATE OR REPLACE TEMP TABLE here AS FROM q.query('FROM wide')",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="./dev bench quack", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--cpus", type=int, default=2, help="of each server, worker and client")
+    options = parser.parse_args()
+    engine = Engine()
+    network = engine.network("bench", lasting=True)
+    folder = engine.new_folder("wide")
+    config = base_config(engine, network, memory_limit="4g")
+    config["containers"]["cpu_limit"] = options.cpus
+    proxy = Proxy(engine, ProxyOptions(network, config)).wait_ready()
+    try:
+        with QuackServer(engine, network, None, [], options.cpus) as server:
+            door = QuackClient(engine, network, f"{proxy.container}:8080", proxy.token("bench"), folder, options.cpus)
+            clients = {"quack_serve": server.client(), "the proxy": door}
+            for client in clients.values():
+                client.run(f"FROM q.query('{f'CREATE TABLE wide AS {WIDE}'.replace(chr(39), chr(39) * 2)}');\n")
+            for name, sql in WAYS.items():
+                seconds: dict[str, list[float]] = {which: [] for which in clients}
+                for _ in range(options.rounds):
+                    for which, client in clients.items():
+                        seconds[which].append(client.seconds(sql))
+                for which, values in seconds.items():
+                    print(f"{name}, {which}: {ROWS / median(values) / 1e6:.1f} million rows/s (median of {len(values)}, "
+                          f"{min(values):.2f} … {max(values):.2f} s)")
+                ratios = [own / ours for own, ours in zip(seconds["quack_serve"], seconds["the proxy"])]
+                print(f"{name}: {median(seconds['quack_serve']) / median(seconds['the proxy']):.2f} of quack_serve "
+                      f"({min(ratios):.2f} … {max(ratios):.2f})", flush=True)
+    finally:
+        proxy.remove()
+        engine.close()
+
+
+if __name__ == "__main__":
+    main()

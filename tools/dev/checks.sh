@@ -184,7 +184,7 @@ run_bench() {
   [ ! -x "$ROOT/$PYTHON_ENVIRONMENT/bin/python3" ] || python="$PYTHON_ENVIRONMENT/bin/python3"
   local module=tests.bench
   case "${1:-}" in
-    fleet | clients | http)
+    fleet | clients | http | quack)
       module=tests.bench.$1
       shift
       ;;

@@ -24,6 +24,16 @@ base::Result<auth::Principal> Gate::Identify(const http::Request& request) const
                        ? base::Fail(base::ErrorCode::kUnauthenticated,
                                     "The authorization header was sent twice; send one.")
                        : verifier_.VerifyAuthorization(request.Header("Authorization"));
+  return Counted(std::move(principal), request);
+}
+
+base::Result<auth::Principal> Gate::IdentifyToken(std::string_view token,
+                                                  const http::Request& request) const {
+  return Counted(verifier_.Verify(token), request);
+}
+
+base::Result<auth::Principal> Gate::Counted(base::Result<auth::Principal> principal,
+                                            const http::Request& request) const {
   if (principal) return principal;
   if (const auto taken = strangers_.Take(AddressKey(request.peer_address)); !taken) {
     telemetry::Log(telemetry::Level::kWarn, "Rate limit exceeded",

@@ -49,6 +49,11 @@ struct Response {
   std::vector<std::pair<std::string, std::string>> headers;
   // When set, `body` is ignored and this produces it piece by piece.
   std::function<boost::asio::awaitable<void>(BodyWriter&)> stream;
+  // What logs and metrics say instead of `status`, for a protocol whose refusals have status 200; 0: nothing
+  // else.
+  unsigned counted_status = 0;
+
+  unsigned counted() const { return counted_status != 0 ? counted_status : status; }
 };
 
 // The status, in logs only, of a request whose client left before the answer.

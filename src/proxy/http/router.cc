@@ -21,6 +21,17 @@ std::string Router::AllowedMethods(const std::string& path) const {
   return methods.empty() ? methods : methods + ", OPTIONS";
 }
 
+const Route* Router::Find(std::string_view method, std::string_view path) const {
+  const auto found = std::ranges::find_if(
+      routes_, [&](const Route& route) { return route.path == path && route.method == method; });
+  return found == routes_.end() ? nullptr : &*found;
+}
+
+size_t Router::LargestBody(size_t least) const {
+  for (const Route& route : routes_) least = std::max(least, route.body_bytes);
+  return least;
+}
+
 std::string_view Router::LabelOf(std::string_view path) const {
   const auto found = std::ranges::find(routes_, path, &Route::path);
   return found == routes_.end() ? kOtherRoute : std::string_view(found->path);
@@ -46,8 +57,9 @@ boost::asio::awaitable<Response> Router::Dispatch(const Request& request) const 
     co_return response;
   }
   const std::string method = request.method == "HEAD" ? "GET" : request.method;
-  for (const Route& route : routes_) {
-    if (route.path == request.path && route.method == method) co_return co_await route.handler(request);
+  if (const Route* route = Find(method, request.path)) {
+    Response answer = co_await route->handler(request);
+    co_return answer;
   }
   Response response = ToResponse({405,
                                   "method_not_allowed",

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,9 @@ struct Route {
   std::string method;  // "GET" also answers HEAD
   std::string path;    // exact
   Handler handler;
+  // Of a request's body and the time that it may take to arrive; 0: the server's limits.
+  size_t body_bytes = 0;
+  std::chrono::milliseconds body_wait{0};
 };
 
 inline constexpr std::string_view kOtherRoute = "other";
@@ -26,6 +30,10 @@ class Router {
   boost::asio::awaitable<Response> Handle(const Request& request) const;
 
   const std::vector<Route>& routes() const { return routes_; }
+  // The route of a request; nullptr when there is none.
+  const Route* Find(std::string_view method, std::string_view path) const;
+  // The largest body that any of the routes takes, or `least`.
+  size_t LargestBody(size_t least) const;
   // The path when there is a route of it, else kOtherRoute: a closed set, for metrics.
   std::string_view LabelOf(std::string_view path) const;
 

@@ -192,7 +192,8 @@ asio::awaitable<void> Session::AwaitClientGone() {
 asio::awaitable<bool> Session::ReadHeaders(Parser& parser) {
   boost::system::error_code error;
   parser.header_limit(static_cast<uint32_t>(server_->limits_.header_bytes));
-  parser.body_limit(server_->limits_.body_bytes);
+  // Beast holds an announced length against it before the path is known here.
+  parser.body_limit(server_->router_.LargestBody(server_->limits_.body_bytes));
   stream_.expires_after(server_->limits_.request_wait);
   while (!parser.is_header_done()) {
     if (HasFoldedHeader({static_cast<const char*>(buffer_.data().data()), buffer_.size()})) {
@@ -221,8 +222,21 @@ asio::awaitable<bool> Session::ReadHeaders(Parser& parser) {
     const bool listed = !std::ranges::all_of(length, [](char c) { return c >= '0' && c <= '9'; });
     if (lengths > 1 || bad_coding || listed) error = bhttp::error::bad_content_length;
   }
+  if (!error) error = LimitBody(parser);
   if (error) co_await Refuse(error);
   co_return !error;
+}
+
+beast::error_code Session::LimitBody(Parser& parser) {
+  const auto& head = parser.get();
+  const std::string_view target(head.target().data(), head.target().size());
+  const std::string method(head.method_string());
+  const Route* route = server_->router_.Find(method, target.substr(0, target.find('?')));
+  body_limit_ = route != nullptr && route->body_bytes != 0 ? route->body_bytes : server_->limits_.body_bytes;
+  parser.body_limit(body_limit_);
+  if (route != nullptr && route->body_wait.count() != 0) stream_.expires_after(route->body_wait);
+  const auto announced = parser.content_length();
+  return announced && *announced > body_limit_ ? bhttp::error::body_limit : beast::error_code();
 }
 
 asio::awaitable<bool> Session::ServeOne() {
@@ -289,12 +303,13 @@ asio::awaitable<bool> Session::ServeOne() {
   auto handled = co_await (server_->router_.Handle(request) || AwaitClientGone());
   const bool gone = handled.index() == 1;
   const Response response = gone ? Response{kClientGone, "", "", {}, {}} : std::get<0>(std::move(handled));
-  const bool refusal = response.status == 401 || response.status == 403 || response.status >= 500;
+  const unsigned counted = response.counted();
+  const bool refusal = counted == 401 || counted == 403 || counted >= 500;
   const telemetry::Level level = refusal ? telemetry::Level::kWarn : telemetry::Level::kDebug;
   telemetry::Log(level, "HTTP request",
                  {{"method", request.method},
                   {"path", request.path},
-                  {"status", response.status},
+                  {"status", counted},
                   {"peer", request.peer_address},
                   {"request_id", request.request_id},
                   {"trace_id", request.TraceId()}});
@@ -308,7 +323,7 @@ asio::awaitable<bool> Session::ServeOne() {
     request.span->Set("http.response.body.size", static_cast<int64_t>(body_bytes_));
     if (response.status >= 500) request.span->Fail();
   }
-  Tell(request.path, response.status, since, request.body.size());
+  Tell(request.path, counted, since, request.body.size());
   co_return go_on;
 }
 
@@ -371,7 +386,7 @@ asio::awaitable<void> Session::Refuse(beast::error_code error) {
     problem = {413,
                "body_too_large",
                "The body is too large",
-               "A body may have up to " + std::to_string(server_->limits_.body_bytes) + " bytes.",
+               "A body may have up to " + std::to_string(body_limit_) + " bytes.",
                {}};
   } else if (error == bhttp::error::header_limit) {
     problem = {

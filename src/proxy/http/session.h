@@ -33,6 +33,8 @@ class Session {
   boost::asio::awaitable<bool> ServeOne();
   // Reads a request's headers. False when the connection is to be closed.
   boost::asio::awaitable<bool> ReadHeaders(Parser& parser);
+  // Gives the body the limits of its route; an error when its length is above them.
+  boost::beast::error_code LimitBody(Parser& parser);
   // Returns once the client has closed the connection. Keeps what it sends meanwhile for the next request.
   boost::asio::awaitable<void> AwaitClientGone();
   boost::asio::awaitable<bool> Answer(const Response& response, const std::string& request_id,
@@ -52,6 +54,7 @@ class Session {
   boost::beast::tcp_stream stream_;
   boost::beast::flat_buffer buffer_;
   std::string peer_address_;
+  size_t body_limit_ = 0;    // of the request that is being read
   uint64_t body_bytes_ = 0;  // of the answer that is being sent
   bool idle_ = true;
   bool refused_ = false;

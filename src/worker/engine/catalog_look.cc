@@ -96,6 +96,12 @@ std::shared_ptr<arrow::Schema> ColumnsOf(duckdb::ClientContext& context, duckdb:
   }
 }
 
+bool IsKnownTo15(const duckdb::LogicalType& type) {
+  return !duckdb::TypeVisitor::Contains(type, [](const duckdb::LogicalType& one) {
+    return one.id() == duckdb::LogicalTypeId::TIMESTAMP_TZ_NS || one.id() == duckdb::LogicalTypeId::TUPLE;
+  });
+}
+
 bool Matches(const std::string& name, const std::optional<std::string>& exact,
              const std::optional<std::string>& pattern) {
   return (!exact || *exact == name) && (!pattern || IsLike(name, *pattern));
@@ -142,6 +148,14 @@ class Looker {
     entry.schema = schema.name.GetIdentifierName();
     entry.name = found.name.GetIdentifierName();
     entry.is_view = is_view;
+    const auto default_schema = database.GetCatalog().GetDefaultSchema();
+    entry.in_default_schema = default_schema && *default_schema == schema.name;
+    if (question_.sql_columns && !is_view) {
+      for (const auto& column : found.Cast<duckdb::TableCatalogEntry>().GetColumns().Logical()) {
+        entry.sql_columns.push_back(
+            {column.Name().GetIdentifierName(), column.Type().ToString(), IsKnownTo15(column.Type())});
+      }
+    }
     if (!is_view) AddKeys(found.Cast<duckdb::TableCatalogEntry>(), entry);
     if (question_.columns) {
       entry.columns = is_view ? ColumnsOf(context_, found.Cast<duckdb::ViewCatalogEntry>(), question_.types)

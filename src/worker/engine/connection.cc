@@ -66,37 +66,69 @@ Result<duckdb::unique_ptr<duckdb::SQLStatement>> DuckDbConnection::ParseOne(std:
   return std::move(statements->front());
 }
 
-Result<std::unique_ptr<ResultStream>> DuckDbConnection::Execute(std::string_view sql, Types types) {
+Result<duckdb::unique_ptr<duckdb::SQLStatement>> DuckDbConnection::RunUpToLast(std::string_view sql) {
+  auto statements = Parse(sql);
+  if (!statements) return std::unexpected(statements.error());
+  for (size_t i = 0; i + 1 < statements->size(); ++i) {
+    const auto ran = RunOne(std::move((*statements)[i]), false);
+    if (!ran) return std::unexpected(ran.error());
+    if (interrupted_.load()) return Fail(ErrorCode::kCancelled, "The statement was cancelled.");
+  }
+  return std::move(statements->back());
+}
+
+Result<std::unique_ptr<ResultStream>> DuckDbConnection::Execute(std::string_view sql) {
   return Call<std::unique_ptr<ResultStream>>(sql, [&]() -> Result<std::unique_ptr<ResultStream>> {
-    auto statements = Parse(sql);
-    if (!statements) return std::unexpected(statements.error());
-    for (size_t i = 0; i + 1 < statements->size(); ++i) {
-      const auto ran = RunOne(std::move((*statements)[i]), false);
-      if (!ran) return std::unexpected(ran.error());
-      if (interrupted_.load()) return Fail(ErrorCode::kCancelled, "The statement was cancelled.");
-    }
-    return RunOne(std::move(statements->back()), true, types);
+    auto last = RunUpToLast(sql);
+    if (!last) return std::unexpected(last.error());
+    return RunOne(std::move(*last), true);
   });
 }
 
-Result<std::unique_ptr<DuckDbStream>> DuckDbConnection::RunOne(
-    duckdb::unique_ptr<duckdb::SQLStatement> statement, bool last, Types types) {
+Result<std::unique_ptr<ChunkStream>> DuckDbConnection::ExecuteChunks(std::string_view sql,
+                                                                     ChunkVersion version,
+                                                                     uint64_t batch_chunks) {
+  return Call<std::unique_ptr<ChunkStream>>(sql, [&]() -> Result<std::unique_ptr<ChunkStream>> {
+    auto last = RunUpToLast(sql);
+    if (!last) return std::unexpected(last.error());
+    auto submitted =
+        Submit(std::move(*last), true, duckdb::make_shared_ptr<WrittenChunks>(version, batch_chunks));
+    if (!submitted) return std::unexpected(submitted.error());
+    auto stream = DuckDbChunkStream::Open(Source(), std::move(submitted->result), submitted->rows);
+    if (!stream) return std::unexpected(stream.error());
+    if (submitted->leaves_state) has_state_.store(true);
+    return std::move(*stream);
+  });
+}
+
+Result<DuckDbConnection::Submitted> DuckDbConnection::Submit(
+    duckdb::unique_ptr<duckdb::SQLStatement> statement, bool last,
+    duckdb::shared_ptr<duckdb::ResultFormat> format) {
   const duckdb::StatementType written = statement->type;
-  const bool leaves_state = LeavesSessionState(*statement);
+  Submitted out;
+  out.leaves_state = LeavesSessionState(*statement);
   if (!KeptStatements::IsPlain(written)) statements_->Clear();
   if (IsCommit(*statement)) {
     if (auto failed = RollBackFailed(); !failed) return std::unexpected(failed.error());
   }
-  auto submitted = connection_->Submit(std::move(statement), duckdb::QueryParameters(FormatOf(types)));
-  if (submitted->HasError()) return std::unexpected(ToError(submitted->GetErrorObject()));
+  out.result = connection_->Submit(std::move(statement), duckdb::QueryParameters(std::move(format)));
+  if (out.result->HasError()) return std::unexpected(ToError(out.result->GetErrorObject()));
   // DuckDB forgets an interrupt that came before the statement started.
   if (interrupted_.load()) return Fail(ErrorCode::kCancelled, "The statement was cancelled.");
-  const auto rows = !last                          ? DuckDbStream::Rows::kForgotten
-                    : Streams(written, *submitted) ? DuckDbStream::Rows::kAsRead
-                                                   : DuckDbStream::Rows::kKept;
-  auto stream = DuckDbStream::Open(Source(), std::move(submitted), rows, types);
+  out.rows = !last                           ? StreamRows::kForgotten
+             : Streams(written, *out.result) ? StreamRows::kAsRead
+                                             : StreamRows::kKept;
+  return out;
+}
+
+Result<std::unique_ptr<DuckDbStream>> DuckDbConnection::RunOne(
+    duckdb::unique_ptr<duckdb::SQLStatement> statement, bool last, Types types) {
+  auto submitted =
+      Submit(std::move(statement), last, FormatOf(types));
+  if (!submitted) return std::unexpected(submitted.error());
+  auto stream = DuckDbStream::Open(Source(), std::move(submitted->result), submitted->rows, types);
   if (!stream) return std::unexpected(stream.error());
-  if (leaves_state) has_state_.store(true);
+  if (submitted->leaves_state) has_state_.store(true);
   return std::move(*stream);
 }
 

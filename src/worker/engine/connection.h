@@ -7,6 +7,7 @@
 
 #include "worker/engine/bound_statement.h"
 #include "worker/engine/call_gate.h"
+#include "worker/engine/chunk_stream.h"
 #include "worker/engine/deep_stack.h"
 #include "worker/engine/duckdb_engine.h"
 #include "worker/engine/duckdb_headers.h"
@@ -34,6 +35,10 @@ class DuckDbConnection final : public Connection {
   base::Result<std::unique_ptr<ResultStream>> Execute(std::string_view sql, Types types) override;
   base::Result<std::unique_ptr<ResultStream>> ExecuteWith(std::string_view sql,
                                                           const ParameterRows& values) override;
+  base::Result<std::unique_ptr<ChunkStream>> ExecuteChunks(std::string_view sql, ChunkVersion version,
+                                                           uint64_t batch_chunks) override;
+  base::Result<int64_t> InsertChunks(std::string_view sql,
+                                     const std::vector<std::string_view>& chunks) override;
   base::Result<Description> Describe(std::string_view sql, Types types) override;
   base::Result<int64_t> Ingest(const IngestTarget& target, RowSource& source) override;
   base::Result<int64_t> Change(const TableChange& change, RowSource& source,
@@ -63,6 +68,16 @@ class DuckDbConnection final : public Connection {
   base::Result<Statements> Parse(std::string_view sql);
   // The same for a text that must be a single statement.
   base::Result<duckdb::unique_ptr<duckdb::SQLStatement>> ParseOne(std::string_view sql);
+  // Runs all statements of a text but the last, which it gives.
+  base::Result<duckdb::unique_ptr<duckdb::SQLStatement>> RunUpToLast(std::string_view sql);
+  // A statement that has been submitted and what becomes of its rows, for one of the kinds of streams.
+  struct Submitted {
+    duckdb::unique_ptr<duckdb::QueryResult> result;
+    StreamRows rows = StreamRows::kAsRead;
+    bool leaves_state = false;
+  };
+  base::Result<Submitted> Submit(duckdb::unique_ptr<duckdb::SQLStatement> statement, bool last,
+                                 duckdb::shared_ptr<duckdb::ResultFormat> format);
   base::Result<std::unique_ptr<DuckDbStream>> RunOne(duckdb::unique_ptr<duckdb::SQLStatement> statement,
                                                      bool last, Types types = Types::kCommon);
   base::Result<std::unique_ptr<ResultStream>> RunBound(std::unique_ptr<BoundStatement> bound,

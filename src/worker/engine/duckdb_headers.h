@@ -16,7 +16,12 @@
 #include <duckdb/common/arrow/arrow_format.hpp>
 #include <duckdb/common/arrow/arrow_wrapper.hpp>
 #include <duckdb/common/enum_util.hpp>
+#include <duckdb/common/serializer/binary_deserializer.hpp>
+#include <duckdb/common/serializer/binary_serializer.hpp>
+#include <duckdb/common/serializer/memory_stream.hpp>
 #include <duckdb/common/type_visitor.hpp>
+#include <duckdb/common/types/column/column_data_collection.hpp>
+#include <duckdb/common/vector_operations/vector_operations.hpp>
 #include <duckdb/function/table/arrow.hpp>
 #include <duckdb/main/attached_database.hpp>
 #include <duckdb/main/client_config.hpp>
@@ -25,6 +30,8 @@
 #include <duckdb/main/database_manager.hpp>
 #include <duckdb/main/prepared_statement.hpp>
 #include <duckdb/main/query_result_stream.hpp>
+#include <duckdb/main/result_format.hpp>
+#include <duckdb/main/retained_result_collection.hpp>
 #include <duckdb/main/settings.hpp>
 #include <duckdb/main/valid_checker.hpp>
 #include <duckdb/parser/constraints/foreign_key_constraint.hpp>
@@ -61,6 +68,7 @@
 #include <duckdb/parser/statement/prepare_statement.hpp>
 #include <duckdb/parser/statement/select_statement.hpp>
 #include <duckdb/parser/statement/update_statement.hpp>
+#include <duckdb/parser/tableref/column_data_ref.hpp>
 #include <duckdb/parser/tableref/table_function_ref.hpp>
 #include <duckdb/storage/buffer_manager.hpp>
 #include <duckdb/storage/statistics/base_statistics.hpp>

@@ -80,6 +80,35 @@ inline constexpr uint64_t kBatchRows = 65536;
 // Which Arrow types rows have: those that most clients understand, as the session's settings have it; or
 // those that DuckDB makes its own of without loss, whatever the settings.
 enum class Types { kCommon, kDuckDb };
+// Which DuckDB reads the chunks that are written: they have written texts in two ways so far.
+enum class ChunkVersion { k1_5, k2_0 };
+
+// Rows as DuckDB writes them down for another DuckDB: serialized DataChunks, one behind the other.
+struct ChunkBatch {
+  uint64_t rows = 0;
+  std::string bytes;
+  std::vector<size_t> ends;  // of each chunk in `bytes`
+};
+
+// A result that is read as chunks. One thread at a time, except Cancel. Destroying it before its end cancels
+// the statement.
+class ChunkStream {
+ public:
+  struct Column {
+    std::string name;
+    std::string type;  // a serialized LogicalType
+  };
+  virtual ~ChunkStream() = default;
+  virtual const std::vector<Column>& columns() const = 0;
+  // nullopt at the end. Blocks while DuckDB computes.
+  virtual base::Result<std::optional<ChunkBatch>> Next() = 0;
+  // As for ResultStream.
+  virtual bool HoldsConnection() const = 0;
+  virtual void Cancel() = 0;
+};
+
+// The table function in whose place Connection::InsertChunks puts rows; there is none of this name.
+inline constexpr char kChunksFunction[] = "scan_data_from_quack_client";
 
 // Values for a statement's parameters as a client has sent them: the statement runs once for each row, of
 // which there may be kMaxParameterRows. Nothing of them is trusted.
@@ -179,6 +208,15 @@ struct CatalogEntry {
   std::string name;
   bool is_view = false;
   std::shared_ptr<arrow::Schema> columns;  // when asked for; nullptr when they can't be told
+  // It is found as catalog.name.
+  bool in_default_schema = false;
+  // Of a table, when asked for.
+  struct SqlColumn {
+    std::string name;
+    std::string type;           // as SQL
+    bool known_to_1_5 = false;  // DuckDB 1.5 has the type
+  };
+  std::vector<SqlColumn> sql_columns;
 
   struct ForeignKey {
     std::string schema;  // of the table that it points to
@@ -203,6 +241,7 @@ struct CatalogQuestion {
   bool tables = true;
   bool views = true;
   bool columns = false;
+  bool sql_columns = false;
   bool schemas = false;  // only the schemas themselves, as entries without a name
   bool details = false;
   // kNotFound for a `catalog` that is not there, instead of nothing; kUnavailable when it is but down.
@@ -236,6 +275,14 @@ class Connection {
   // kInvalidArgument for values that don't fit or are damaged.
   virtual base::Result<std::unique_ptr<ResultStream>> ExecuteWith(std::string_view sql,
                                                                   const ParameterRows& values) = 0;
+  // Execute, with the rows in chunks. A batch has at most `batch_chunks` of them.
+  virtual base::Result<std::unique_ptr<ChunkStream>> ExecuteChunks(std::string_view sql, ChunkVersion version,
+                                                                   uint64_t batch_chunks) = 0;
+  // Runs an INSERT that reads kChunksFunction, on the rows of these serialized chunks, whose columns are all
+  // alike; gives how many rows it says it has written. quack::CheckChunk must have let each of them in.
+  // kInvalidArgument for any other statement.
+  virtual base::Result<int64_t> InsertChunks(std::string_view sql,
+                                             const std::vector<std::string_view>& chunks) = 0;
   // Plans the text and runs nothing; the same errors as Execute.
   virtual base::Result<Description> Describe(std::string_view sql, Types types = Types::kCommon) = 0;
   // Writes the rows into the target, all or none, and returns how many. Inside an open transaction a failure

@@ -23,14 +23,16 @@ struct StreamSource {
   DuckDbEngine* engine = nullptr;
 };
 
+// What becomes of a statement's rows: computed as they are read; all of them now, kept until they are read;
+// all of them now and forgotten, because another statement follows whose result is the one wanted.
+enum class StreamRows { kAsRead, kKept, kForgotten };
+
 // A DuckDB stream of Arrow arrays, read as record batches. Keeps its connection alive.
 class DuckDbStream final : public ResultStream {
  public:
   using Stream = duckdb::QueryResultStream<duckdb::ArrowFormat>;
 
-  // What becomes of the rows: computed as they are read; all of them now, kept until they are read; all of
-  // them now and forgotten, because another statement follows whose result is the one wanted.
-  enum class Rows { kAsRead, kKept, kForgotten };
+  using Rows = StreamRows;
   // Opens the stream of a submitted statement.
   static base::Result<std::unique_ptr<DuckDbStream>> Open(StreamSource source,
                                                           duckdb::unique_ptr<duckdb::QueryResult> submitted,

@@ -127,6 +127,13 @@ class FakeConnection final : public engine::Connection {
                                                                   const engine::ParameterRows&) override {
     return Execute(sql, engine::Types::kCommon);
   }
+  base::Result<std::unique_ptr<engine::ChunkStream>> ExecuteChunks(std::string_view, engine::ChunkVersion,
+                                                                   uint64_t) override {
+    return base::Fail(base::ErrorCode::kUnimplemented, "The made-up engine writes no chunks.");
+  }
+  base::Result<int64_t> InsertChunks(std::string_view, const std::vector<std::string_view>&) override {
+    return base::Fail(base::ErrorCode::kUnimplemented, "The made-up engine reads no chunks.");
+  }
   base::Result<engine::Description> Describe(std::string_view sql, engine::Types types) override;
   base::Result<int64_t> Ingest(const engine::IngestTarget&, engine::RowSource& source) override;
   base::Result<int64_t> Change(const engine::TableChange&, engine::RowSource&,

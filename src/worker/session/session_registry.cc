@@ -74,6 +74,17 @@ bool SessionRegistry::Close(const std::string& connection_name) {
   return true;
 }
 
+std::optional<Session::State> SessionRegistry::StateOf(const std::string& connection_name) const {
+  std::shared_ptr<Session> session;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto at = sessions_.find(connection_name);
+    if (at == sessions_.end()) return std::nullopt;
+    session = at->second;
+  }
+  return session->state();
+}
+
 void SessionRegistry::Sweep() {
   const auto now = clock_.Now();
   for (const auto& session : All()) session->SweepTransactions(now, kTransactionIdleLife);

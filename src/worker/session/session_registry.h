@@ -3,6 +3,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -27,6 +28,9 @@ class SessionRegistry {
   // Forgets the session: its state is gone for later calls, an open transaction is rolled back. What runs,
   // runs on. False when there is none.
   bool Close(const std::string& connection_name);
+
+  // nullopt when there is none of this name.
+  std::optional<Session::State> StateOf(const std::string& connection_name) const;
 
   // Closes sessions that were not used for their idle life; rolls back transactions with a handle that were
   // not used for theirs.

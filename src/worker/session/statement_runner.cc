@@ -97,6 +97,28 @@ Result<std::shared_ptr<OpenResult>> StatementRunner::ExecuteWith(const Caller& c
   return OpenOn(caller, [&](engine::Connection& connection) { return connection.ExecuteWith(sql, values); });
 }
 
+Result<std::shared_ptr<OpenChunks>> StatementRunner::ExecuteChunks(const Caller& caller, std::string_view sql,
+                                                                   engine::ChunkVersion version,
+                                                                   uint64_t batch_chunks) {
+  return On<std::shared_ptr<OpenChunks>>(
+      caller, [&](ConnectionLease& lease, const Limit& limit) -> Result<std::shared_ptr<OpenChunks>> {
+        auto stream = lease.connection().ExecuteChunks(sql, version, batch_chunks);
+        if (!stream) return std::unexpected(stream.error());
+        if (auto settled = lease.Settle(); !settled) return std::unexpected(settled.error());
+        return std::make_shared<OpenChunks>(std::move(*stream), std::move(lease), activity_, watch_, limit);
+      });
+}
+
+Result<int64_t> StatementRunner::InsertChunks(const Caller& caller, std::string_view sql,
+                                              const std::vector<std::string_view>& chunks) {
+  return On<int64_t>(caller, [&](ConnectionLease& lease, const Limit&) -> Result<int64_t> {
+    auto rows = lease.connection().InsertChunks(sql, chunks);
+    if (!rows) return rows;
+    if (auto settled = lease.Settle(); !settled) return std::unexpected(settled.error());
+    return rows;
+  });
+}
+
 Result<engine::Description> StatementRunner::Describe(const Caller& caller, std::string_view sql) {
   return On<engine::Description>(caller, [&](ConnectionLease& lease, const Limit&) {
     return lease.connection().Describe(sql, caller.types);

@@ -13,6 +13,7 @@
 
 #include "worker/session/activity.h"
 #include "worker/session/call_watch.h"
+#include "worker/session/open_chunks.h"
 #include "worker/session/poll_store.h"
 #include "worker/session/prepared_store.h"
 #include "worker/session/session_registry.h"
@@ -54,6 +55,14 @@ class StatementRunner {
   // The same with values, see engine::Connection::ExecuteWith.
   base::Result<std::shared_ptr<OpenResult>> ExecuteWith(const Caller& caller, std::string_view sql,
                                                         const engine::ParameterRows& values);
+  // The same for a reader of chunks; returns when the statement has begun. Statements that don't stream have
+  // run.
+  base::Result<std::shared_ptr<OpenChunks>> ExecuteChunks(const Caller& caller, std::string_view sql,
+                                                          engine::ChunkVersion version,
+                                                          uint64_t batch_chunks);
+  // See engine::Connection::InsertChunks.
+  base::Result<int64_t> InsertChunks(const Caller& caller, std::string_view sql,
+                                     const std::vector<std::string_view>& chunks);
   base::Result<engine::Description> Describe(const Caller& caller, std::string_view sql);
   base::Result<int64_t> Ingest(const Caller& caller, const engine::IngestTarget& target,
                                engine::RowSource& source);

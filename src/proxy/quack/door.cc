@@ -1,0 +1,223 @@
+#include "proxy/quack/door.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "proxy/fleet/acquire.h"
+#include "proxy/http/problem.h"
+#include "proxy/quack/quack_call.h"
+#include "telemetry/log.h"
+
+namespace pondpilot::proxy::quack {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using boost::asio::awaitable;
+using Piece = pondpilot::quack::v1::Piece;
+
+constexpr char kMediaType[] = "application/vnd.duckdb";
+// What is said of the server, beside the version of the protocol.
+constexpr char kServerVersion[] = "PondPilot Proxy";
+constexpr uint64_t kLeaseSeconds = 60;
+
+http::Response ToAnswer(std::string message) {
+  http::Response response;
+  response.content_type = kMediaType;
+  response.body = std::move(message);
+  return response;
+}
+
+// DuckDB shows the text as the message of an exception, whose class stands in front.
+std::string ClassOf(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kUnauthenticated:
+    case ErrorCode::kPermissionDenied:
+      return "Permission Error: ";
+    case ErrorCode::kUnimplemented:
+      return "Not implemented Error: ";
+    case ErrorCode::kInvalidArgument:
+    case ErrorCode::kNotFound:
+      return "Invalid Input Error: ";
+    default:
+      return "Connection Error: ";
+  }
+}
+
+http::Response ToRefusal(wire::Dialect dialect, const Error& error, const std::string& request_id) {
+  const http::Problem problem = http::ToProblem(error);
+  telemetry::Log(telemetry::Level::kWarn, "Quack message refused",
+                 {{"request_id", request_id}, {"code", problem.code}, {"error", error.message}});
+  http::Response response = ToAnswer(wire::ErrorResponse(dialect, ClassOf(error.code) + error.message));
+  response.counted_status = problem.status;
+  return response;
+}
+
+void Note(const Piece& piece, Connection& connection) {
+  if (!piece.last()) return;
+  connection.holds_state = piece.holds_state();
+  connection.holds_results = piece.holds_results();
+}
+
+// Passes the answer on as it comes.
+awaitable<void> Pass(std::shared_ptr<QuackCall> call, Piece piece, std::shared_ptr<Connection> connection,
+                     http::BodyWriter& writer, std::string request_id) {
+  for (;;) {
+    Note(piece, *connection);
+    const bool last = piece.last();
+    const bool written = co_await writer.Write(std::move(*piece.mutable_data()));
+    if (last || !written) co_return;
+    auto next = co_await call->Next();
+    if (!next) {
+      telemetry::Log(
+          telemetry::Level::kWarn, "A Quack answer broke off",
+          {{"request_id", request_id}, {"error", next.error().message}, {"detail", next.error().detail}});
+      writer.Cut();
+      co_return;
+    }
+    piece = std::move(*next);
+  }
+}
+
+}  // namespace
+
+QuackDoor::QuackDoor(QuackServices services)
+    : services_(std::move(services)), connections_(*services_.clock) {}
+
+awaitable<http::Response> QuackDoor::Handle(const http::Request& request) {
+  std::string_view body;
+  const auto header = wire::ParseHeader(request.body, body);
+  if (!header) co_return ToRefusal(wire::Dialect::kV1, header.error(), request.request_id);
+  if (header->type == wire::Type::kConnectionRequest) {
+    http::Response connected = co_await Connect(request, body);
+    co_return connected;
+  }
+  const auto connection = connections_.Find(header->connection_id);
+  if (connection == nullptr) {
+    co_return ToRefusal(
+        wire::Dialect::kV1,
+        {ErrorCode::kNotFound,
+         "Invalid connection id: the server does not know this connection any more, most likely "
+         "because it was started anew. DETACH the database and ATTACH it again.",
+         "",
+         {}},
+        request.request_id);
+  }
+  const bool busy = connection->holds_state || connection->holds_results;
+  if (header->type == wire::Type::kDisconnect) connections_.Remove(connection->id);
+  if (!busy && (header->type == wire::Type::kDisconnect || header->type == wire::Type::kHeartbeat)) {
+    // No worker is started, or kept from its rest, for these.
+    co_return ToAnswer(wire::Success());
+  }
+  if (const auto refused = Check(*connection, header->type)) {
+    co_return ToRefusal(connection->dialect, *refused, request.request_id);
+  }
+  http::Response answer = co_await Forward(request, connection, header->type);
+  co_return answer;
+}
+
+std::optional<Error> QuackDoor::Check(const Connection& connection, wire::Type type) const {
+  if (type == wire::Type::kDisconnect || type == wire::Type::kCancel) return std::nullopt;
+  if (services_.clock->WallNow() >= connection.principal.expires_at) {
+    return Error{ErrorCode::kUnauthenticated,
+                 "The token has expired. DETACH the database and ATTACH it again with a new token.",
+                 "",
+                 {}};
+  }
+  // What belongs to a statement that was let in costs nothing more.
+  if (type != wire::Type::kPrepareRequest) return std::nullopt;
+  if (services_.draining->load()) {
+    return Error{ErrorCode::kUnavailable, "The proxy is shutting down. Try again in a moment.", "", {}};
+  }
+  const limits::Answer admitted = services_.gate->Admit(connection.principal);
+  if (!admitted.taken) return admitted.taken.error();
+  return std::nullopt;
+}
+
+awaitable<http::Response> QuackDoor::Connect(const http::Request& request, std::string_view body) {
+  const auto asked = wire::ParseConnectionRequest(body);
+  if (!asked) co_return ToRefusal(wire::Dialect::kV1, asked.error(), request.request_id);
+  const auto dialect = wire::Choose(*asked);
+  // Who speaks something newer reads the newest that there is here, most likely.
+  const auto told = dialect.value_or(asked->least_version > 1 ? wire::Dialect::kV3 : wire::Dialect::kV1);
+  const auto refuse = [&](const Error& error) { return ToRefusal(told, error, request.request_id); };
+  if (!dialect) {
+    co_return refuse({ErrorCode::kUnimplemented,
+                      "The client speaks versions " + std::to_string(asked->least_version) + " to " +
+                          std::to_string(asked->most_version) +
+                          " of Quack; 1 (DuckDB 1.5) and 3 (DuckDB 2.0) are served here.",
+                      "",
+                      {}});
+  }
+  const auto principal = services_.gate->IdentifyToken(asked->token, request);
+  if (!principal) {
+    Error error = principal.error();
+    error.message += " Give a valid token: ATTACH '…' (TOKEN '<token>').";
+    co_return refuse(error);
+  }
+  if (services_.draining->load()) {
+    co_return refuse({ErrorCode::kUnavailable, "The proxy is shutting down. Try again in a moment.", "", {}});
+  }
+  const limits::Answer admitted = services_.gate->Admit(*principal);
+  if (!admitted.taken) co_return refuse(admitted.taken.error());
+  // So that ATTACH says what is wrong with the worker, if anything is.
+  const auto deadline = services_.clock->Now() + services_.worker_wait->load();
+  auto lease =
+      co_await fleet::AcquireWorker(services_.fleet, principal->user_id, principal->profile, deadline);
+  if (!lease) co_return refuse(lease.error());
+  const auto connection = connections_.Add(*principal, *dialect);
+  telemetry::Log(telemetry::Level::kInfo, "Quack client attached",
+                 {{"user_id", principal->user_id},
+                  {"request_id", request.request_id},
+                  {"version", static_cast<int>(*dialect)}});
+  co_return ToAnswer(wire::ConnectionResponse(*dialect, connection->id, kServerVersion, kLeaseSeconds));
+}
+
+awaitable<http::Response> QuackDoor::Forward(const http::Request& request,
+                                             std::shared_ptr<Connection> connection, wire::Type type) {
+  const auth::Principal& principal = connection->principal;
+  const auto refuse = [&](const Error& error) {
+    return ToRefusal(connection->dialect, error, request.request_id);
+  };
+  const auto deadline = services_.clock->Now() + services_.worker_wait->load();
+  auto lease = co_await fleet::AcquireWorker(services_.fleet, principal.user_id, principal.profile, deadline);
+  if (!lease) co_return refuse(lease.error());
+  const std::string worker_id = lease->worker().worker_id;
+  const bool replaced = !connection->worker_id.empty() && connection->worker_id != worker_id;
+  connection->worker_id = worker_id;
+  if (replaced) {
+    connection->holds_results = false;
+    // A statement that was meant for a transaction must not run outside it.
+    if (std::exchange(connection->holds_state, false)) {
+      co_return refuse({ErrorCode::kAborted,
+                        "The worker of this connection was replaced: its settings, temporary tables and open "
+                        "transaction are gone. Begin again.",
+                        "",
+                        {}});
+    }
+  }
+  pondpilot::quack::v1::Request message;
+  message.set_message(request.body);
+  // The id is the client's secret and says nothing to the worker.
+  std::fill_n(message.mutable_message()->begin() + wire::kIdOffset, wire::kIdBytes, '0');
+  message.set_connection(connection->name);
+  message.set_dialect(static_cast<uint32_t>(connection->dialect));
+  const auto call = std::make_shared<QuackCall>(std::move(*lease), queue_, request.request_id, "");
+  // Until its last piece says otherwise, the statement holds something.
+  if (type == wire::Type::kPrepareRequest) connection->holds_results = true;
+  call->Start(message);
+  auto piece = co_await call->Next();
+  if (!piece) co_return refuse(piece.error());
+  Note(*piece, *connection);
+  http::Response response = ToAnswer("");
+  if (piece->last()) {
+    response.body = std::move(*piece->mutable_data());
+  } else {
+    response.headers.emplace_back("X-Accel-Buffering", "no");  // for an nginx in front
+    response.stream = [call, first = std::move(*piece), connection, id = request.request_id](
+                          http::BodyWriter& writer) { return Pass(call, first, connection, writer, id); };
+  }
+  co_return response;
+}
+
+}  // namespace pondpilot::proxy::quack

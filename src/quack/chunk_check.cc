@@ -1,0 +1,434 @@
+#include "quack/chunk_check.h"
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/text.h"
+#include "quack/wire.h"
+
+namespace pondpilot::quack {
+namespace {
+
+using base::ErrorCode;
+using base::Fail;
+using base::Result;
+
+constexpr int kMaxDepth = 32;
+constexpr uint64_t kMaxColumns = 4096;
+constexpr uint64_t kMaxDictionary = 1 << 20;
+
+// Ids of DuckDB's LogicalType.
+enum TypeId : uint64_t {
+  kNull = 1,
+  kBoolean = 10,
+  kTinyint = 11,
+  kSmallint = 12,
+  kInteger = 13,
+  kBigint = 14,
+  kDecimal = 21,
+  kVarchar = 25,
+  kBlob = 26,
+  kBit = 36,
+  kStruct = 100,
+  kList = 101,
+  kMap = 102,
+  kEnum = 104,
+  kArray = 108,
+};
+enum InfoKind : uint64_t {
+  kGenericInfo = 1,
+  kDecimalInfo = 2,
+  kCollationInfo = 3,
+  kListInfo = 4,
+  kStructInfo = 5,
+  kEnumInfo = 6,
+  kArrayInfo = 9,
+};
+enum VectorKind : uint64_t { kFlat = 0, kConstant = 2, kDictionary = 3, kSequence = 4 };
+
+struct TypeTree {
+  uint64_t id = 0;
+  uint64_t width = 0;    // bytes of a value of fixed length; 0: not of that kind
+  uint64_t members = 0;  // of an enum
+  uint64_t size = 0;     // of an array
+  std::vector<TypeTree> children;
+};
+
+// Bytes of the types whose values are all of one length and valid whatever their bits are.
+uint64_t PlainWidth(uint64_t id) {
+  switch (id) {
+    case kNull:
+    case kBoolean:
+    case kTinyint:
+    case 28:  // UTINYINT
+      return 1;
+    case kSmallint:
+    case 29:
+      return 2;
+    case kInteger:
+    case 15:  // DATE
+    case 22:  // FLOAT
+    case 30:
+      return 4;
+    case kBigint:
+    case 16:  // TIME
+    case 17:  // TIMESTAMP and its kin
+    case 18:
+    case 19:
+    case 20:
+    case 23:  // DOUBLE
+    case 31:
+    case 32:
+    case 33:
+    case 34:
+    case 35:
+      return 8;
+    case 27:  // INTERVAL
+    case 49:  // UHUGEINT
+    case 50:  // HUGEINT
+    case 54:  // UUID
+      return 16;
+    default:
+      return 0;
+  }
+}
+
+bool IsText(uint64_t id) { return id == kVarchar || id == kBlob || id == kBit; }
+
+bool IsWhole(uint64_t id) { return (id >= kTinyint && id <= kBigint) || (id >= 28 && id <= 31); }
+
+bool Bit(std::string_view bits, uint64_t at) {
+  return (static_cast<uint8_t>(bits[at / 8]) >> (at % 8) & 1) != 0;
+}
+
+template <typename T>
+T At(std::string_view values, uint64_t index) {
+  T value;
+  std::memcpy(&value, values.data() + index * sizeof(T), sizeof(T));
+  return value;
+}
+
+class Check {
+ public:
+  explicit Check(std::string_view data) : reader_(data) {}
+
+  Result<size_t> Chunk() {
+    const uint64_t rows = reader_.TakeField(100) ? reader_.Unsigned() : 0;
+    std::vector<TypeTree> types;
+    if (!reader_.TakeField(101)) reader_.Fail();
+    const uint64_t columns = reader_.Count();
+    if (columns > kMaxColumns || rows > kMaxChunkRows) reader_.Fail();
+    uint64_t footprint = 0;
+    for (uint64_t i = 0; i < columns && Going(); ++i) {
+      types.push_back(Type(0));
+      footprint += Footprint(types.back(), std::max<uint64_t>(rows, 2048));
+    }
+    if (footprint > kMaxChunkFootprint)
+      return Fail(ErrorCode::kInvalidArgument, "A chunk of rows is too large.");
+    if (!reader_.TakeField(102) || reader_.Count() != columns) reader_.Fail();
+    for (const TypeTree& type : types) {
+      if (!Going()) break;
+      Column(type, rows, 0);
+      reader_.TakeEnd();
+    }
+    reader_.TakeEnd();
+    if (!refused_.empty()) return Fail(ErrorCode::kInvalidArgument, refused_);
+    if (reader_.failed()) {
+      return Fail(ErrorCode::kInvalidArgument, "The rows that the client has sent are damaged.");
+    }
+    return reader_.position();
+  }
+
+ private:
+  bool Going() const { return !reader_.failed() && refused_.empty(); }
+
+  void Refuse(const std::string& why) {
+    if (refused_.empty()) refused_ = why;
+    reader_.Fail();
+  }
+
+  static uint64_t Footprint(const TypeTree& type, uint64_t rows) {
+    uint64_t each = type.width != 0 ? type.width : 16;
+    for (const TypeTree& child : type.children) {
+      // DuckDB makes room for an array's values with those of its rows, for a list's when they come.
+      const uint64_t inside = Footprint(child, 1) * (type.id == kArray ? type.size : 1);
+      each = std::min<uint64_t>(each + inside, kMaxChunkFootprint + 1);
+    }
+    return each * rows;
+  }
+
+  TypeTree Type(int depth) {
+    TypeTree type;
+    if (depth > kMaxDepth || !reader_.TakeField(100)) {
+      reader_.Fail();
+      return type;
+    }
+    type.id = reader_.Unsigned();
+    bool informed = false;
+    if (reader_.TakeField(101) && reader_.Bool()) {
+      Info(type, depth);
+      informed = true;
+    }
+    reader_.TakeEnd();
+    if (!Going()) return type;
+    if (type.width == 0) type.width = PlainWidth(type.id);
+    const bool nested = type.id == kStruct || type.id == kList || type.id == kMap || type.id == kArray;
+    const bool needs_info = nested || type.id == kDecimal || type.id == kEnum;
+    if (needs_info && !informed) reader_.Fail();
+    if (nested ? type.children.empty() : (type.width == 0 && !IsText(type.id))) {
+      Refuse("Values of this type (number " + std::to_string(type.id) +
+             " in DuckDB's format) can't be sent here. Cast the column, for example to VARCHAR, and cast it "
+             "back where it is stored.");
+    }
+    return type;
+  }
+
+  void Info(TypeTree& type, int depth) {
+    const uint64_t kind = reader_.TakeField(100) ? reader_.Unsigned() : 0;
+    if (reader_.TakeField(101)) Alias();
+    switch (kind) {
+      case kGenericInfo:
+        break;
+      case kDecimalInfo: {
+        if (type.id != kDecimal) reader_.Fail();
+        const uint64_t digits = reader_.TakeField(200) ? reader_.Unsigned() : 0;
+        const uint64_t scale = reader_.TakeField(201) ? reader_.Unsigned() : 0;
+        if (digits < 1 || digits > 38 || scale > digits) reader_.Fail();
+        type.width = digits <= 4 ? 2 : digits <= 9 ? 4 : digits <= 18 ? 8 : 16;
+        break;
+      }
+      case kListInfo:
+        if (type.id != kList && type.id != kMap) reader_.Fail();
+        if (!reader_.TakeField(200)) reader_.Fail();
+        type.children.push_back(Type(depth + 1));
+        // A map's entries are pairs.
+        if (type.id == kMap && Going() &&
+            (type.children[0].id != kStruct || type.children[0].children.size() != 2)) {
+          reader_.Fail();
+        }
+        break;
+      case kStructInfo:
+        if (type.id != kStruct) reader_.Fail();
+        Members(type, depth);
+        break;
+      case kEnumInfo:
+        if (type.id != kEnum) reader_.Fail();
+        EnumMembers(type);
+        break;
+      case kArrayInfo:
+        if (type.id != kArray || !reader_.TakeField(200)) reader_.Fail();
+        type.children.push_back(Type(depth + 1));
+        type.size = reader_.TakeField(201) ? reader_.Unsigned() : 0;
+        if (type.size < 1 || type.size > 100'000) reader_.Fail();
+        break;
+      case kCollationInfo:
+      default:
+        reader_.Fail();
+    }
+    reader_.TakeEnd();
+  }
+
+  // The name of a type. JSON's texts are what its functions rely on; other names say nothing of the values.
+  void Alias() {
+    if (base::EqualsIgnoreCase(reader_.Text(), "JSON")) {
+      Refuse(
+          "JSON values can't be sent as such. Cast the column to VARCHAR; DuckDB reads them as JSON again "
+          "where they are stored.");
+    }
+  }
+
+  void Members(TypeTree& type, int depth) {
+    if (!reader_.TakeField(200)) reader_.Fail();
+    const uint64_t members = reader_.Count();
+    if (members > kMaxColumns) reader_.Fail();
+    for (uint64_t i = 0; i < members && Going(); ++i) {
+      if (reader_.TakeField(0) && !base::IsUtf8(reader_.Text())) reader_.Fail();
+      if (!reader_.TakeField(1)) reader_.Fail();
+      type.children.push_back(Type(depth + 1));
+      reader_.TakeEnd();
+    }
+  }
+
+  void EnumMembers(TypeTree& type) {
+    if (!reader_.TakeField(200)) reader_.Fail();
+    const uint64_t said = reader_.Unsigned();
+    if (!reader_.TakeField(201)) reader_.Fail();
+    type.members = reader_.Count();
+    if (said != type.members || type.members == 0) reader_.Fail();
+    std::vector<std::string_view> names;
+    for (uint64_t i = 0; i < type.members && Going(); ++i) {
+      names.push_back(reader_.Text());
+      if (!base::IsUtf8(names.back())) reader_.Fail();
+    }
+    std::ranges::sort(names);
+    if (std::ranges::adjacent_find(names) != names.end()) reader_.Fail();
+    type.width = type.members <= 0xFF ? 1 : type.members <= 0xFFFF ? 2 : 4;
+  }
+
+  // A vector without its end: a dictionary's values stand in the same object.
+  void Column(const TypeTree& type, uint64_t rows, int depth) {
+    if (depth > kMaxDepth) reader_.Fail();
+    const uint64_t kind = reader_.TakeField(90) ? reader_.Unsigned() : static_cast<uint64_t>(kFlat);
+    switch (kind) {
+      case kFlat:
+        return Flat(type, rows, depth);
+      case kConstant:
+        return Flat(type, 1, depth);
+      case kDictionary: {
+        const std::string_view selection = Blob(91, rows * sizeof(uint32_t));
+        if (!reader_.TakeField(92)) reader_.Fail();
+        const uint64_t values = reader_.Unsigned();
+        if (values > kMaxDictionary) reader_.Fail();
+        for (uint64_t i = 0; i < rows && Going(); ++i) {
+          if (At<uint32_t>(selection, i) >= values) reader_.Fail();
+        }
+        if (Going()) Flat(type, values, depth);
+        return;
+      }
+      case kSequence:
+        if (!IsWhole(type.id)) reader_.Fail();
+        if (reader_.TakeField(91)) (void)reader_.Signed();
+        if (reader_.TakeField(92)) (void)reader_.Signed();
+        return;
+      default:
+        reader_.Fail();
+    }
+  }
+
+  // A blob field of exactly so many bytes.
+  std::string_view Blob(uint16_t field, uint64_t bytes) {
+    if (!reader_.TakeField(field)) {
+      if (bytes != 0) reader_.Fail();
+      return {};
+    }
+    const std::string_view blob = reader_.Text();
+    if (blob.size() != bytes) reader_.Fail();
+    return reader_.failed() ? std::string_view() : blob;
+  }
+
+  void Flat(const TypeTree& type, uint64_t rows, int depth) {
+    std::optional<std::string_view> validity;
+    if (reader_.TakeField(100) && reader_.Bool()) validity = Blob(101, (rows + 63) / 64 * 8);
+    if (!Going()) return;
+    const auto valid = [&](uint64_t row) { return !validity || Bit(*validity, row); };
+    if (IsText(type.id)) return Texts(type, rows, valid);
+    switch (type.id) {
+      case kStruct:
+        if (!reader_.TakeField(103) || reader_.Count() != type.children.size()) reader_.Fail();
+        for (const TypeTree& child : type.children) {
+          if (!Going()) return;
+          Column(child, rows, depth + 1);
+          reader_.TakeEnd();
+        }
+        return;
+      case kList:
+      case kMap:
+        return List(type, rows, depth);
+      case kArray: {
+        if (!reader_.TakeField(103) || reader_.Unsigned() != type.size || !reader_.TakeField(104))
+          reader_.Fail();
+        if (!Going()) return;
+        Column(type.children[0], rows * type.size, depth + 1);
+        reader_.TakeEnd();
+        return;
+      }
+      default:
+        break;
+    }
+    const std::string_view values = Blob(102, rows * type.width);
+    if (!Going()) return;
+    if (type.id == kBoolean &&
+        std::ranges::any_of(values, [](char c) { return static_cast<uint8_t>(c) > 1; })) {
+      reader_.Fail();
+    }
+    if (type.id != kEnum) return;
+    for (uint64_t i = 0; i < rows && Going(); ++i) {
+      const uint64_t member = type.width == 1   ? At<uint8_t>(values, i)
+                              : type.width == 2 ? At<uint16_t>(values, i)
+                                                : At<uint32_t>(values, i);
+      if (valid(i) && member >= type.members) reader_.Fail();
+    }
+  }
+
+  void List(const TypeTree& type, uint64_t rows, int depth) {
+    if (!reader_.TakeField(104)) reader_.Fail();
+    const uint64_t values = reader_.Unsigned();
+    // A value that takes no byte of its own can stand for many: a bound of its own.
+    if (values > kMaxChunkFootprint / 16) reader_.Fail();
+    if (reader_.TakeField(105)) {
+      if (reader_.Count() != rows) reader_.Fail();
+      for (uint64_t i = 0; i < rows && Going(); ++i) {
+        const uint64_t offset = reader_.TakeField(100) ? reader_.Unsigned() : 0;
+        const uint64_t length = reader_.TakeField(101) ? reader_.Unsigned() : 0;
+        reader_.TakeEnd();
+        if (offset > values || length > values - offset) reader_.Fail();
+      }
+    } else if (rows > 0) {
+      reader_.Fail();
+    }
+    if (!reader_.TakeField(106)) reader_.Fail();
+    if (!Going()) return;
+    if (Footprint(type.children[0], values) > kMaxChunkFootprint) return reader_.Fail();
+    Column(type.children[0], values, depth + 1);
+    reader_.TakeEnd();
+  }
+
+  template <typename Valid>
+  void Texts(const TypeTree& type, uint64_t rows, const Valid& valid) {
+    if (reader_.TakeField(107)) {  // version 3
+      const uint64_t total = reader_.Unsigned();
+      const std::string_view lengths = Blob(108, rows * sizeof(uint32_t));
+      if (!Going() || total > reader_.Rest().size()) return reader_.Fail();
+      std::string_view bytes = Blob(109, total);
+      for (uint64_t i = 0; i < rows && Going(); ++i) {
+        const uint32_t length = At<uint32_t>(lengths, i);
+        if (length > bytes.size()) return reader_.Fail();
+        if (valid(i)) OneText(type, bytes.substr(0, length));
+        bytes.remove_prefix(length);
+      }
+      if (!bytes.empty()) reader_.Fail();
+      return;
+    }
+    if (!reader_.TakeField(102)) {
+      if (rows > 0) reader_.Fail();
+      return;
+    }
+    if (reader_.Count() != rows) reader_.Fail();
+    for (uint64_t i = 0; i < rows && Going(); ++i) {
+      const std::string_view text = reader_.Text();
+      if (valid(i)) OneText(type, text);
+    }
+  }
+
+  void OneText(const TypeTree& type, std::string_view text) {
+    if (type.id == kVarchar && !base::IsUtf8(text)) reader_.Fail();
+    // A BIT begins with the number of unused bits of its first byte, which are set.
+    if (type.id == kBit) {
+      if (text.size() < 2 || static_cast<uint8_t>(text[0]) > 7) return reader_.Fail();
+      const unsigned unused = (0xFF00U >> static_cast<uint8_t>(text[0])) & 0xFF;
+      if ((static_cast<uint8_t>(text[1]) & unused) != unused) reader_.Fail();
+    }
+  }
+
+  Reader reader_;
+  std::string refused_;
+};
+
+}  // namespace
+
+Result<size_t> CheckChunk(std::string_view data) { return Check(data).Chunk(); }
+
+Result<void> CheckChunks(std::string_view data, uint64_t count) {
+  for (uint64_t i = 0; i < count; ++i) {
+    const auto length = CheckChunk(data);
+    if (!length) return std::unexpected(length.error());
+    data.remove_prefix(*length);
+  }
+  if (data.empty()) return {};
+  return Fail(ErrorCode::kInvalidArgument, "The rows that the client has sent are damaged.");
+}
+
+}  // namespace pondpilot::quack

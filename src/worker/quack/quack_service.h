@@ -1,0 +1,35 @@
+#pragma once
+
+#include <atomic>
+#include <string>
+
+#include "contract/quack.grpc.pb.h"
+#include "worker/quack/connection.h"
+#include "worker/quack/responder.h"
+#include "worker/session/statement_runner.h"
+
+namespace pondpilot::worker::quack {
+
+// The worker's side of contract/quack.proto. Every call must carry the worker's token.
+class QuackService final : public pondpilot::quack::v1::Quack::Service {
+ public:
+  // The runner and the clock must outlive the service.
+  QuackService(session::StatementRunner& runner, const base::Clock& clock, std::string token_sha256);
+
+  // Until this is called, every call is refused: the worker has no user yet.
+  void StartServing() { serving_.store(true); }
+
+  using Writer = grpc::ServerWriter<pondpilot::quack::v1::Piece>;
+  grpc::Status Exchange(grpc::ServerContext* context, const pondpilot::quack::v1::Request* request,
+                        Writer* writer) override;
+
+ private:
+  session::StatementRunner& runner_;
+  const base::Clock& clock_;
+  Connections connections_;
+  Responder responder_;
+  const std::string token_sha256_;
+  std::atomic<bool> serving_{false};
+};
+
+}  // namespace pondpilot::worker::quack

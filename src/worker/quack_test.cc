@@ -1,0 +1,270 @@
+// Quack's messages on a real engine, without a network.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "quack/golden.h"
+#include "quack/messages.h"
+#include "quack/wire.h"
+#include "worker/flight/locked_engine.h"
+#include "worker/quack/connection.h"
+#include "worker/quack/responder.h"
+#include "worker/session/eventually.h"
+
+namespace pondpilot::worker::quack {
+namespace {
+
+using session::Eventually;
+using testing::HasSubstr;
+using testing::Not;
+using wire::Dialect;
+using wire::Type;
+
+constexpr char kEndless[] =
+    "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range + b.range = -1";
+
+std::string Message(Type type, const std::function<void(wire::Writer&)>& body) {
+  std::string out;
+  wire::Writer writer(out);
+  writer.Field(1);
+  writer.Byte(static_cast<uint8_t>(type));
+  writer.Field(2);
+  writer.Text(std::string(wire::kIdBytes, '0'));
+  writer.End();
+  body(writer);
+  writer.End();
+  return out;
+}
+
+void WriteId(wire::Writer& writer, uint16_t field, const wire::ResultId& id) {
+  writer.Field(field);
+  writer.Signed(id.upper);
+  writer.Unsigned(id.lower);
+}
+
+Type TypeOf(const std::string& message) { return static_cast<Type>(message.at(2)); }
+
+class QuackTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { engine_ = std::make_unique<flight::LockedEngine>(); }
+  static void TearDownTestSuite() { engine_.reset(); }
+
+  std::string Send(const std::string& message, Dialect dialect, const std::string& name = "a") {
+    auto connection = connections_.Get(name, dialect);
+    if (!connection) return wire::ErrorResponse(dialect, connection.error().message);
+    const Connection::Call call(*connection, clock_);
+    std::string whole;
+    for (const std::string& part : responder_.Respond(*connection, message, [] { return false; }, name))
+      whole += part;
+    return whole;
+  }
+  std::string Prepare(const std::string& sql, Dialect dialect, const wire::ResultId& id = {},
+                      const std::string& name = "a") {
+    return Send(Message(Type::kPrepareRequest,
+                        [&](wire::Writer& writer) {
+                          writer.Field(1);
+                          writer.Text(sql);
+                          if (dialect == Dialect::kV3) WriteId(writer, 2, id);
+                        }),
+                dialect, name);
+  }
+  std::string Fetch(const wire::ResultId& id, Dialect dialect, uint64_t batch = 0,
+                    uint64_t acknowledged = 0) {
+    return Send(Message(Type::kFetchRequest,
+                        [&](wire::Writer& writer) {
+                          WriteId(writer, 1, id);
+                          if (batch > 0) {
+                            writer.Field(2);
+                            writer.Unsigned(batch);
+                          }
+                          if (acknowledged > 0) {
+                            writer.Field(3);
+                            writer.Unsigned(acknowledged);
+                          }
+                        }),
+                dialect);
+  }
+  std::string SendRows(const std::string& stream, uint64_t chunks, uint64_t batch, uint64_t last,
+                       const std::string& rows) {
+    std::string message = Message(Type::kAppendRequest, [&](wire::Writer& writer) {
+      writer.Field(1);
+      writer.Text(stream);
+      if (chunks > 0) {
+        writer.Field(2);
+        writer.Unsigned(chunks);
+      }
+      if (last > 0) {
+        writer.Field(3);
+        writer.Unsigned(last);
+      }
+      if (batch > 0) {
+        writer.Field(4);
+        writer.Unsigned(batch);
+      }
+    });
+    return Send(message + rows, Dialect::kV3);
+  }
+  inline static std::unique_ptr<flight::LockedEngine> engine_;
+  base::ManualClock clock_;
+  session::StatementRunner runner_{**engine_, base::Clock::System()};
+  Connections connections_{runner_, clock_};
+  Responder responder_{runner_, connections_};
+};
+
+const wire::ResultId kOne{7, 1};
+const wire::ResultId kTwo{7, 2};
+
+TEST_F(QuackTest, SmallResultsAreOneAnswer) {
+  const std::string v3 = Prepare("SELECT 300000::BIGINT AS n", Dialect::kV3, kOne);
+  ASSERT_EQ(TypeOf(v3), Type::kPrepareResponse);
+  EXPECT_THAT(v3, HasSubstr(wire::CountChunk(300000)));
+  EXPECT_THAT(v3, HasSubstr(wire::PrepareResponseTail(kOne)));
+  const std::string v1 = Prepare("SELECT 300000::BIGINT AS n", Dialect::kV1, {}, "b");
+  EXPECT_THAT(v1, HasSubstr(wire::CountChunk(300000)));
+  const std::string error = Prepare("SELECT nope", Dialect::kV3, kOne);
+  EXPECT_EQ(TypeOf(error), Type::kError);
+  EXPECT_THAT(error, HasSubstr("Binder"));
+  EXPECT_EQ(TypeOf(Send("rubbish", Dialect::kV1, "b")), Type::kError);
+}
+
+TEST_F(QuackTest, BatchesByNumberCanBeHadAgain) {
+  ASSERT_EQ(TypeOf(Prepare("SELECT * FROM range(1000000)", Dialect::kV3, kOne)), Type::kPrepareResponse);
+  const std::string third = Fetch(kOne, Dialect::kV3, 3);
+  const std::string first = Fetch(kOne, Dialect::kV3, 1);
+  EXPECT_EQ(TypeOf(first), Type::kFetchResponse);
+  EXPECT_NE(first, third);
+  EXPECT_EQ(Fetch(kOne, Dialect::kV3, 3), third);
+  EXPECT_EQ(TypeOf(Fetch(kOne, Dialect::kV3, 5, 4)), Type::kFetchResponse);
+  EXPECT_EQ(TypeOf(Fetch(kOne, Dialect::kV3, 1)), Type::kError) << "it was acknowledged";
+  EXPECT_EQ(TypeOf(Fetch(kOne, Dialect::kV3, 100000)), Type::kError) << "too far ahead";
+  EXPECT_EQ(TypeOf(Fetch(kTwo, Dialect::kV3, 1)), Type::kError);
+  uint64_t batch = 6;
+  std::string answer;
+  do {
+    answer = Fetch(kOne, Dialect::kV3, batch, batch - 1);
+    ASSERT_LT(++batch, 1000u);
+  } while (answer != wire::FetchEnd(Dialect::kV3, batch - 2));
+  EXPECT_EQ(Fetch(kOne, Dialect::kV3, batch + 5), answer) << "the number of the last batch for all behind it";
+}
+
+TEST_F(QuackTest, ANewStatementTakesThePlaceOfTheOneBefore) {
+  ASSERT_EQ(TypeOf(Prepare("SELECT * FROM range(1000000)", Dialect::kV3, kOne)), Type::kPrepareResponse);
+  ASSERT_EQ(TypeOf(Prepare("SELECT 1", Dialect::kV3, kTwo)), Type::kPrepareResponse);
+  EXPECT_EQ(TypeOf(Fetch(kOne, Dialect::kV3, 1)), Type::kError);
+}
+
+TEST_F(QuackTest, CancelStopsAStatement) {
+  std::string answer;
+  std::thread runs([&] { answer = Prepare(kEndless, Dialect::kV3, kOne); });
+  const auto cancel = [&] {
+    return Send(Message(Type::kCancel, [&](wire::Writer& writer) { WriteId(writer, 1, kOne); }),
+                Dialect::kV3);
+  };
+  ASSERT_TRUE(Eventually([&] { return runner_.activity().Get().running_statements > 0; }));
+  EXPECT_EQ(cancel(), wire::Success());
+  runs.join();
+  EXPECT_EQ(TypeOf(answer), Type::kError);
+  EXPECT_THAT(answer, HasSubstr("cancelled"));
+}
+
+TEST_F(QuackTest, DisconnectEndsWhatRunsAndRollsBack) {
+  Prepare("CREATE OR REPLACE TABLE d (a INTEGER)", Dialect::kV3);
+  Prepare("BEGIN", Dialect::kV3);
+  Prepare("INSERT INTO d VALUES (1)", Dialect::kV3);
+  EXPECT_EQ(Send(Message(Type::kDisconnect, [](wire::Writer&) {}), Dialect::kV3), wire::Success());
+  EXPECT_THAT(Prepare("SELECT count(*) AS n FROM d", Dialect::kV3, kOne), HasSubstr(wire::CountChunk(0)));
+}
+
+TEST_F(QuackTest, SilenceEndsALease) {
+  Prepare("CREATE TEMP TABLE gone (a INTEGER)", Dialect::kV3);
+  clock_.Advance(Connections::kLease - std::chrono::seconds(1));
+  connections_.Sweep();
+  EXPECT_EQ(Send(Message(Type::kHeartbeat, [](wire::Writer&) {}), Dialect::kV3), wire::Success());
+  clock_.Advance(Connections::kLease - std::chrono::seconds(1));
+  connections_.Sweep();
+  EXPECT_EQ(TypeOf(Prepare("FROM gone", Dialect::kV3, kOne)), Type::kPrepareResponse);
+  clock_.Advance(Connections::kLease);
+  connections_.Sweep();
+  EXPECT_THAT(Prepare("FROM gone", Dialect::kV3, kOne), HasSubstr("lease"));
+  EXPECT_THAT(Prepare("FROM gone", Dialect::kV3, kOne), HasSubstr("gone does not exist"));
+  // Without state nothing was lost, and nothing is said.
+  Prepare("SELECT 1", Dialect::kV3, kOne, "c");
+  clock_.Advance(Connections::kLease);
+  connections_.Sweep();
+  EXPECT_EQ(TypeOf(Prepare("SELECT 1", Dialect::kV3, kOne, "c")), Type::kPrepareResponse);
+}
+
+TEST_F(QuackTest, StreamedInserts) {
+  Prepare("CREATE OR REPLACE TABLE up (a BIGINT)", Dialect::kV3);
+  const std::string insert =
+      "INSERT INTO up SELECT * FROM scan_data_from_quack_client('s1', NULL::STRUCT(col0 BIGINT), ordered := "
+      "true)";
+  ASSERT_EQ(Prepare(insert, Dialect::kV3, kOne), wire::WaitingPrepareResponse(kOne));
+  // The last batch first.
+  EXPECT_EQ(SendRows("s1", 2, 2, 0, wire::CountChunk(5) + wire::CountChunk(6)), wire::AppendResponse());
+  EXPECT_EQ(SendRows("s1", 0, 0, 2, ""), wire::AppendResponse());
+  EXPECT_EQ(SendRows("s1", 1, 1, 0, wire::CountChunk(4)), wire::AppendResponse());
+  EXPECT_EQ(Fetch(kOne, Dialect::kV3, 1), wire::FetchResponseHead(Dialect::kV3, 1, 1) + wire::CountChunk(3));
+  EXPECT_THAT(Prepare("SELECT sum(a)::BIGINT AS n FROM up", Dialect::kV3, kTwo),
+              HasSubstr(wire::CountChunk(15)));
+  EXPECT_EQ(TypeOf(SendRows("s1", 1, 3, 0, wire::CountChunk(4))), Type::kError) << "it has ended";
+}
+
+TEST_F(QuackTest, ABrokenUploadLeavesNothing) {
+  Prepare("CREATE OR REPLACE TABLE up (a BIGINT)", Dialect::kV3);
+  const std::string insert =
+      "INSERT INTO up SELECT * FROM scan_data_from_quack_client('s2', NULL::STRUCT(col0 BIGINT), ordered := "
+      "true)";
+  ASSERT_EQ(Prepare(insert, Dialect::kV3, kOne), wire::WaitingPrepareResponse(kOne));
+  EXPECT_EQ(SendRows("s2", 1, 1, 0, wire::CountChunk(1)), wire::AppendResponse());
+  std::string damaged = wire::CountChunk(2);
+  damaged.resize(damaged.size() - 5);
+  EXPECT_EQ(TypeOf(SendRows("s2", 1, 2, 0, damaged)), Type::kError);
+  EXPECT_EQ(TypeOf(Fetch(kOne, Dialect::kV3, 1)), Type::kError);
+  EXPECT_THAT(Prepare("SELECT count(*) AS n FROM up", Dialect::kV3, kTwo), HasSubstr(wire::CountChunk(0)));
+}
+
+TEST_F(QuackTest, AppendedRows) {
+  Prepare("CREATE OR REPLACE TABLE t (i INTEGER, s VARCHAR, d DECIMAL(10,2))", Dialect::kV1, {}, "b");
+  std::string append = wire::golden::Bytes(wire::golden::kAppendV1);
+  EXPECT_EQ(Send(append, Dialect::kV1, "b"), wire::Success());
+  EXPECT_THAT(Prepare("SELECT i::BIGINT AS n FROM t WHERE s = 'z' AND d = 9.99", Dialect::kV1, {}, "b"),
+              HasSubstr(wire::CountChunk(9)));
+  append.replace(append.find("\x04main\x02"), 5, "\x04nope");
+  EXPECT_EQ(TypeOf(Send(append, Dialect::kV1, "b")), Type::kError);
+}
+
+TEST_F(QuackTest, ListingsForOldClients) {
+  Prepare("CREATE OR REPLACE TABLE old_ones (a INTEGER, \"b c\" VARCHAR[])", Dialect::kV1);
+  Prepare("CREATE OR REPLACE TABLE new_ones AS SELECT row(1, 2) AS unnamed", Dialect::kV1);
+  Prepare("ATTACH ':memory:' AS other; CREATE TABLE other.things (a INTEGER)", Dialect::kV1);
+  const std::string tables = Prepare(
+      "\nSELECT schema_name, sql, 'table'\nFROM duckdb_tables()\nUNION ALL\nSELECT schema_name, view_name, "
+      "'view'\n"
+      "FROM duckdb_views()\n",
+      Dialect::kV1);
+  EXPECT_THAT(tables, HasSubstr("CREATE TABLE \"main\".\"old_ones\"(\"a\" INTEGER, \"b c\" VARCHAR[]);"));
+  EXPECT_THAT(tables, Not(HasSubstr("new_ones")));
+  EXPECT_THAT(tables, HasSubstr("things"));
+  const std::string schemas = Prepare(
+      "\nSELECT catalog_name, schema_name\nFROM information_schema.schemata\nWHERE catalog_name NOT IN "
+      "('system', "
+      "'temp')\nORDER BY ALL\n\t",
+      Dialect::kV1);
+  EXPECT_THAT(schemas, HasSubstr("other"));
+  const std::string columns = Prepare(
+      "SELECT schema_name, table_name FROM duckdb_columns() AS c WHERE database_name = current_database() "
+      "AND NOT "
+      "internal",
+      Dialect::kV1);
+  EXPECT_THAT(columns, HasSubstr("things"));
+  EXPECT_EQ(TypeOf(Prepare("FROM other.things", Dialect::kV1)), Type::kPrepareResponse);
+  Prepare("DETACH other; DROP TABLE old_ones; DROP TABLE new_ones", Dialect::kV1);
+}
+
+}  // namespace
+}  // namespace pondpilot::worker::quack
