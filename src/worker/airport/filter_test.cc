@@ -143,7 +143,7 @@ TEST(FilterTest, AttachedDatabasesDecideOnlyWhatTheyDecideAlike) {
 
 TEST(FilterTest, DepthIsBounded) {
   json filter = Equals(0, "INTEGER", 1);
-  for (int i = 0; i < 2000; ++i) filter = OperatorJson("OPERATOR_NOT", {filter});
+  for (int i = 0; i < 200; ++i) filter = OperatorJson("OPERATOR_NOT", {filter});
   EXPECT_TRUE(Read(filter).empty());
   std::string brackets(1'000'000, '[');
   EXPECT_TRUE(ReadFilter(brackets, Table("duckdb"), false).empty());
