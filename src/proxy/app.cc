@@ -303,9 +303,9 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
   // The same server at the port that DuckDB takes when none is given.
   std::shared_ptr<http::Server> quack;
   if (config.server.quack_port != 0) {
-    auto started = http::Server::Start(background.executor(), config.server.host, config.server.quack_port,
-                                       router,
-                                       {.observer = &door_metrics, .tracer = tracer.get(), .trusted = trusted});
+    auto started =
+        http::Server::Start(background.executor(), config.server.host, config.server.quack_port, router, {},
+                            {.observer = &door_metrics, .tracer = tracer.get(), .trusted = trusted});
     if (!started) {
       background.Await(fleet->Shutdown());
       return Fail(started.error());

@@ -77,11 +77,11 @@ Result<duckdb::unique_ptr<duckdb::SQLStatement>> DuckDbConnection::RunUpToLast(s
   return std::move(statements->back());
 }
 
-Result<std::unique_ptr<ResultStream>> DuckDbConnection::Execute(std::string_view sql) {
+Result<std::unique_ptr<ResultStream>> DuckDbConnection::Execute(std::string_view sql, Types types) {
   return Call<std::unique_ptr<ResultStream>>(sql, [&]() -> Result<std::unique_ptr<ResultStream>> {
     auto last = RunUpToLast(sql);
     if (!last) return std::unexpected(last.error());
-    return RunOne(std::move(*last), true);
+    return RunOne(std::move(*last), true, types);
   });
 }
 
@@ -123,8 +123,7 @@ Result<DuckDbConnection::Submitted> DuckDbConnection::Submit(
 
 Result<std::unique_ptr<DuckDbStream>> DuckDbConnection::RunOne(
     duckdb::unique_ptr<duckdb::SQLStatement> statement, bool last, Types types) {
-  auto submitted =
-      Submit(std::move(statement), last, FormatOf(types));
+  auto submitted = Submit(std::move(statement), last, FormatOf(types));
   if (!submitted) return std::unexpected(submitted.error());
   auto stream = DuckDbStream::Open(Source(), std::move(submitted->result), submitted->rows, types);
   if (!stream) return std::unexpected(stream.error());
