@@ -46,6 +46,13 @@ void WriteId(wire::Writer& writer, uint16_t field, const wire::ResultId& id) {
   writer.Unsigned(id.lower);
 }
 
+// The same row as wire::CountChunk, as DuckDB writes one that is a constant.
+std::string Constant(int64_t value) {
+  std::string chunk = wire::CountChunk(value);
+  const std::string columns = wire::golden::Bytes("660001");
+  return chunk.insert(chunk.find(columns) + columns.size(), wire::golden::Bytes("5a0002"));
+}
+
 Type TypeOf(const std::string& message) { return static_cast<Type>(message.at(2)); }
 
 class QuackTest : public testing::Test {
@@ -121,10 +128,10 @@ const wire::ResultId kTwo{7, 2};
 TEST_F(QuackTest, SmallResultsAreOneAnswer) {
   const std::string v3 = Prepare("SELECT 300000::BIGINT AS n", Dialect::kV3, kOne);
   ASSERT_EQ(TypeOf(v3), Type::kPrepareResponse);
-  EXPECT_THAT(v3, HasSubstr(wire::CountChunk(300000)));
+  EXPECT_THAT(v3, HasSubstr(Constant(300000)));
   EXPECT_THAT(v3, HasSubstr(wire::PrepareResponseTail(kOne)));
   const std::string v1 = Prepare("SELECT 300000::BIGINT AS n", Dialect::kV1, {}, "b");
-  EXPECT_THAT(v1, HasSubstr(wire::CountChunk(300000)));
+  EXPECT_THAT(v1, HasSubstr(Constant(300000)));
   const std::string error = Prepare("SELECT nope", Dialect::kV3, kOne);
   EXPECT_EQ(TypeOf(error), Type::kError);
   EXPECT_THAT(error, HasSubstr("Binder"));
@@ -176,7 +183,7 @@ TEST_F(QuackTest, DisconnectEndsWhatRunsAndRollsBack) {
   Prepare("BEGIN", Dialect::kV3);
   Prepare("INSERT INTO d VALUES (1)", Dialect::kV3);
   EXPECT_EQ(Send(Message(Type::kDisconnect, [](wire::Writer&) {}), Dialect::kV3), wire::Success());
-  EXPECT_THAT(Prepare("SELECT count(*) AS n FROM d", Dialect::kV3, kOne), HasSubstr(wire::CountChunk(0)));
+  EXPECT_THAT(Prepare("SELECT count(*) AS n FROM d", Dialect::kV3, kOne), HasSubstr(Constant(0)));
 }
 
 TEST_F(QuackTest, SilenceEndsALease) {
@@ -209,8 +216,7 @@ TEST_F(QuackTest, StreamedInserts) {
   EXPECT_EQ(SendRows("s1", 0, 0, 2, ""), wire::AppendResponse());
   EXPECT_EQ(SendRows("s1", 1, 1, 0, wire::CountChunk(4)), wire::AppendResponse());
   EXPECT_EQ(Fetch(kOne, Dialect::kV3, 1), wire::FetchResponseHead(Dialect::kV3, 1, 1) + wire::CountChunk(3));
-  EXPECT_THAT(Prepare("SELECT sum(a)::BIGINT AS n FROM up", Dialect::kV3, kTwo),
-              HasSubstr(wire::CountChunk(15)));
+  EXPECT_THAT(Prepare("SELECT sum(a)::BIGINT AS n FROM up", Dialect::kV3, kTwo), HasSubstr(Constant(15)));
   EXPECT_EQ(TypeOf(SendRows("s1", 1, 3, 0, wire::CountChunk(4))), Type::kError) << "it has ended";
 }
 
@@ -225,7 +231,7 @@ TEST_F(QuackTest, ABrokenUploadLeavesNothing) {
   damaged.resize(damaged.size() - 5);
   EXPECT_EQ(TypeOf(SendRows("s2", 1, 2, 0, damaged)), Type::kError);
   EXPECT_EQ(TypeOf(Fetch(kOne, Dialect::kV3, 1)), Type::kError);
-  EXPECT_THAT(Prepare("SELECT count(*) AS n FROM up", Dialect::kV3, kTwo), HasSubstr(wire::CountChunk(0)));
+  EXPECT_THAT(Prepare("SELECT count(*) AS n FROM up", Dialect::kV3, kTwo), HasSubstr(Constant(0)));
 }
 
 TEST_F(QuackTest, AppendedRows) {
