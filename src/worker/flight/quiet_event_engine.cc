@@ -41,7 +41,8 @@ QuietEventEngine::TaskHandle QuietEventEngine::RunAfter(Duration when, absl::Any
   {
     const std::lock_guard lock(mutex_);
     key = {Clock::now() + wait, ++last_number_};
-    first = tasks_.emplace(key, std::move(closure)).first == tasks_.begin();
+    const auto added = tasks_.emplace(key, std::move(closure)).first;
+    first = added == tasks_.begin();  // not in one expression: begin() may be asked before it is there
   }
   if (first) changed_.notify_one();
   return {{static_cast<intptr_t>(key.first.time_since_epoch().count()), static_cast<intptr_t>(key.second)}};
