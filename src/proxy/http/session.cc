@@ -291,13 +291,15 @@ asio::awaitable<bool> Session::ServeOne() {
   const Response response = gone ? Response{kClientGone, "", "", {}, {}} : std::get<0>(std::move(handled));
   const bool refusal = response.status == 401 || response.status == 403 || response.status >= 500;
   const telemetry::Level level = refusal ? telemetry::Level::kWarn : telemetry::Level::kDebug;
-  telemetry::Log(level, "HTTP request",
-                 {{"method", request.method},
-                  {"path", request.path},
-                  {"status", response.status},
-                  {"peer", request.peer_address},
-                  {"request_id", request.request_id},
-                  {"trace_id", request.TraceId()}});
+  if (telemetry::Logs(level)) {
+    telemetry::Log(level, "HTTP request",
+                   {{"method", request.method},
+                    {"path", request.path},
+                    {"status", response.status},
+                    {"peer", request.peer_address},
+                    {"request_id", request.request_id},
+                    {"trace_id", request.TraceId()}});
+  }
   body_bytes_ = 0;
   bool go_on = false;
   if (response.status != kClientGone) {
