@@ -106,8 +106,10 @@ std::string FormatLine(Level level, std::string_view message, std::initializer_l
   return line;
 }
 
+bool Logs(Level level) { return level >= threshold.load(std::memory_order_relaxed); }
+
 void Log(Level level, std::string_view message, std::initializer_list<Field> fields) {
-  if (level < threshold.load(std::memory_order_relaxed)) return;
+  if (!Logs(level)) return;
   std::string line = FormatLine(level, message, fields);
   if (const Sink sink = test_sink.load()) {
     sink(line);

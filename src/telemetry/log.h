@@ -45,6 +45,9 @@ class LogScope {
 // Writes one line to standard output, whole, from any thread. Lines below the threshold are dropped.
 void Log(Level level, std::string_view message, std::initializer_list<Field> fields = {});
 
+// Would a line of this level be written? For those whose fields are costly to make.
+bool Logs(Level level);
+
 // Default kInfo.
 void SetThreshold(Level level);
 

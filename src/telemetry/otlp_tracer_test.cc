@@ -103,7 +103,10 @@ class Collector {
 class OtlpTracerTest : public ::testing::Test {
  protected:
   // JSON, which this test can read.
-  OtlpTracerTest() { ::setenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", 1); }
+  OtlpTracerTest() {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): before the library has threads
+    ::setenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json", 1);
+  }
 
   static std::string AttributeOf(const json& span, const std::string& key) {
     for (const json& attribute : span["attributes"]) {

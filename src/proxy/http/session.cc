@@ -306,13 +306,15 @@ asio::awaitable<bool> Session::ServeOne() {
   const unsigned counted = response.counted();
   const bool refusal = counted == 401 || counted == 403 || counted >= 500;
   const telemetry::Level level = refusal ? telemetry::Level::kWarn : telemetry::Level::kDebug;
-  telemetry::Log(level, "HTTP request",
-                 {{"method", request.method},
-                  {"path", request.path},
-                  {"status", counted},
-                  {"peer", request.peer_address},
-                  {"request_id", request.request_id},
-                  {"trace_id", request.TraceId()}});
+  if (telemetry::Logs(level)) {
+    telemetry::Log(level, "HTTP request",
+                   {{"method", request.method},
+                    {"path", request.path},
+                    {"status", counted},
+                    {"peer", request.peer_address},
+                    {"request_id", request.request_id},
+                    {"trace_id", request.TraceId()}});
+  }
   body_bytes_ = 0;
   bool go_on = false;
   if (response.status != kClientGone) {
