@@ -2,6 +2,7 @@
 #include <arrow/json/from_string.h>
 #include <gmock/gmock.h>
 
+#include "contract/names.h"
 #include "worker/flight/flight_fixture.h"
 #include "worker/session/eventually.h"
 
@@ -174,6 +175,34 @@ TEST_F(TransactionTest, ALoadThatBreaksOffLeavesNothing) {
   EXPECT_TRUE(whole->writer->Close().ok());
   EXPECT_EQ(Value(Sql("SELECT count(*) FROM broken_off", "b")), "3");
   ASSERT_TRUE(Sql("DROP TABLE broken_off", "b").ok());
+}
+
+// Where the proxy has promised to mark the end, an end without the mark is none.
+TEST_F(TransactionTest, ALoadWithoutItsMarkIsNotWhole) {
+  const std::string command = Any("CommandStatementIngest", [] {
+    return std::string(
+        "\x0a\x04\x08\x01\x10\x01\x12\x08"
+        "unmarked",
+        16);
+  }());
+  const auto schema = arrow::schema({arrow::field("a", arrow::int32())});
+  const auto rows = *ThreeRows()->Next();
+  auto promised = options_;
+  promised.headers.emplace_back(contract::kUploadEndHeader, "marked");
+  for (const bool marked : {false, true}) {
+    auto load = client_->DoPut(promised, fl::FlightDescriptor::Command(command), schema);
+    ASSERT_TRUE(load.ok()) << load.status().ToString();
+    ASSERT_TRUE(load->writer->WriteRecordBatch(*rows).ok());
+    if (marked) {
+      ASSERT_TRUE(
+          load->writer->WriteMetadata(arrow::Buffer::FromString(std::string(contract::kUploadEndMark))).ok());
+    }
+    const auto closed = load->writer->Close();
+    EXPECT_EQ(closed.ok(), marked) << closed.ToString();
+    const auto count = Value(Sql("SELECT count(*) FROM unmarked", "b"));
+    EXPECT_THAT(count, HasSubstr(marked ? "3" : "does not exist"));
+  }
+  ASSERT_TRUE(Sql("DROP TABLE unmarked", "b").ok());
 }
 
 TEST_F(TransactionTest, ALoadWithoutASchemaIsRefused) {
