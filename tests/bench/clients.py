@@ -5,7 +5,8 @@ output, progress on standard error; --write puts it into docs/benchmarks-clients
 
 The marks: lineitem read whole through the proxy ahead of DuckDB's `quack_serve` with its own client; an ingest of a narrow
 table at half of an in-process appender or better; prepared inserts of one row ahead of quack_serve's and at 0.6 of the
-worker's own rate or better; a prepared point query within a millisecond; the 22 queries within 1.1 of DuckDB in process."""
+worker's own rate or better; JDBC at 0.95 of what it reads from the worker; a prepared point query within a millisecond; the
+22 queries within 1.1 of DuckDB in process."""
 
 import argparse
 import json
@@ -34,6 +35,7 @@ PROGRAMS = "build/release/bin"
 DEV_IMAGE = os.environ.get("PONDPILOT_DEV_IMAGE", "")
 NARROW_ROWS = 10_000_000
 POINTS = 1_000_000
+JDBC_ROWS = 3_000_000
 
 
 class Site:
@@ -114,6 +116,24 @@ def scan(site: Site, tpch: Tpch, reference: Reference, rounds: int) -> list[str]
            "| Way | seconds | million rows/s | of quack_serve |", "|---|--:|--:|--:|"]
     return [*out, *(f"| {way} | {median(times):.2f} | {rows / median(times) / 1e6:.1f} | {theirs / median(times):.2f} |"
                     for way, times in seconds.items()), ""]
+
+
+def jdbc(site: Site, rounds: int) -> list[str]:
+    progress("JDBC")
+    drivers = sorted(ROOT.glob("build/clients/maven/org/apache/arrow/flight-sql-jdbc-driver/*/*driver-[0-9]*.jar"))
+    if not drivers:
+        return ["### JDBC", "", "Not measured: the driver could not be had (build/clients/jdbc/prepare.log says why).", ""]
+    sql = (f"SELECT range AS a, range / 7 AS b, 'row ' || range AS c, DATE '2000-01-01' + (range % 9000)::INTEGER AS d "
+           f"FROM range({JDBC_ROWS})")
+    ways = ("proxy", "direct")
+    words = [word for way in ways for word in (site.addresses[way], *site.headers[way])]
+    done = command("java", "-Xmx1g", "--add-opens=java.base/java.nio=ALL-UNNAMED", "-cp", str(drivers[-1]),
+                   str(ROOT / "tests/bench/jvm/JdbcRead.java"), str(rounds), sql, *words, seconds=60 + 60 * rounds)
+    seconds = [median(float(word) for word in line.split()) for line in done.stdout.splitlines()[-len(ways):]]
+    out = [f"### {JDBC_ROWS / 1e6:.0f} million rows of BIGINT, DOUBLE, VARCHAR, DATE, by the JDBC driver ({drivers[-1].parent.name})", "",
+           "| Way | seconds | million rows/s | of direct |", "|---|--:|--:|--:|"]
+    return [*out, *(f"| {way} | {took:.2f} | {JDBC_ROWS / took / 1e6:.2f} | {seconds[1] / took:.2f} |"
+                    for way, took in zip(ways, seconds, strict=True)), ""]
 
 
 def ingest(site: Site, rounds: int) -> list[str]:
@@ -200,7 +220,7 @@ def queries(site: Site, tpch: Tpch, reference: Reference, rounds: int) -> list[s
 
 
 def main() -> None:
-    parts = ["scan", "ingest", "inserts", "points", "queries"]
+    parts = ["scan", "jdbc", "ingest", "inserts", "points", "queries"]
     parser = argparse.ArgumentParser(prog="./dev bench clients")
     parser.add_argument("--scale", type=float, default=1, help="TPC-H's scale factor")
     parser.add_argument("--rounds", type=int, default=5)
@@ -219,7 +239,7 @@ def main() -> None:
     try:
         reference = Reference(site.engine, tpch, site.memory_gb + 2, WORKER_CPUS)
         how: dict[str, Callable[[], list[str]]] = {
-            "scan": lambda: scan(site, tpch, reference, rounds), "ingest": lambda: ingest(site, rounds),
+            "scan": lambda: scan(site, tpch, reference, rounds), "jdbc": lambda: jdbc(site, rounds), "ingest": lambda: ingest(site, rounds),
             "inserts": lambda: inserts(site, reference, rounds, seconds), "points": lambda: points(site, rounds, seconds),
             "queries": lambda: queries(site, tpch, reference, rounds)}
         tables: list[str] = []

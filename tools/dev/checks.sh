@@ -190,6 +190,9 @@ run_bench() {
       ;;
   esac
   if [ "$module" = tests.bench.clients ]; then
+    ensure_clients_image
+    IN_TEST_IMAGE=$CLIENTS_IMAGE
+    try_step 900 "Client: jdbc" prepare_client jdbc || say "     It can't be had: that part is left out and says so."
     step 1200 "Compiling the benchmark's own programs" compile release flight_calls appender_rows
     try_step 600 "Python clients from PyPI" prepare_test_python ||
       fail "./dev bench clients measures what these clients see." "All output: $LOG"
