@@ -21,6 +21,7 @@ from tests.support.waiting import eventually
 
 PAGE = "docs/benchmarks-fleet.md"
 CONTAINER_RUNS = 7
+PROCESS_USERS = 50  # of each kind: together they are the 100 idle workers whose CPU is looked at
 
 
 def progress(text: str) -> None:
@@ -134,7 +135,7 @@ def processes_side_by_side(engine: Engine, network: str, idle: int) -> tuple[lis
     with ExitStack() as stack:
         proxies = {name: stack.enter_context(proxy_with(engine, network, memory="4g", socket=False, zygote=zygote))
                    for name, zygote in kinds.items()}
-        for number in range(10):
+        for number in range(PROCESS_USERS):
             for name, proxy in proxies.items():
                 measured[name].seconds += first_queries(lambda _, p=proxy, n=number: p.user(f"cold-{n}"), 1)
         workers = {name: worker_processes(proxy.container) for name, proxy in proxies.items()}
