@@ -11,6 +11,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/use_future.hpp>
+#include <future>
 #include <iostream>
 #include <memory>
 #include <thread>
@@ -72,10 +73,15 @@ class Background {
 
   asio::any_io_executor executor() { return context_.get_executor(); }
 
-  // Runs a coroutine there and waits for its result.
+  // Runs a coroutine there.
+  template <typename T>
+  std::future<T> Begin(asio::awaitable<T> coroutine) {
+    return asio::co_spawn(context_, std::move(coroutine), asio::use_future);
+  }
+  // The same, and waits for its result.
   template <typename T>
   T Await(asio::awaitable<T> coroutine) {
-    return asio::co_spawn(context_, std::move(coroutine), asio::use_future).get();
+    return Begin(std::move(coroutine)).get();
   }
 
  private:
@@ -183,7 +189,14 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
   const sigset_t signals = BlockSignals();
   for (const std::string& warning : loaded.warnings) Log(Level::kWarn, warning);
 
-  const std::unique_ptr<Backend> backend = ChooseBackend(config);
+  std::atomic<bool> lost{false};
+  const std::unique_ptr<Backend> backend = ChooseBackend(config, [&lost] {
+    Log(Level::kError, "The jailer, which starts workers for the proxy, has ended",
+        {{"hint", "the proxy ends too, once its open calls have; started anew it can start workers again"}});
+    lost.store(true);
+    // The main thread takes it as it takes the one of an orchestrator.
+    ::kill(::getpid(), SIGTERM);
+  });
   fleet::GrpcWorkerControlFactory controls(config.duckdb);
   const auth::TokenVerifier verifier(config.security.jwt_secret, clock);
   const auth::TokenIssuer issuer(config.security.jwt_secret, clock);
@@ -355,14 +368,16 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
     }
     if (OpenCalls(*fleet) > 0) last_call = clock.Now();
   }
+  // At once: the fleet tells those who wait for a worker, the relay those who have one.
+  auto fleet_ended = background.Begin(fleet->Shutdown());
   (*flight)->Shutdown(kLastWords);
-  background.Await(fleet->Shutdown());
+  fleet_ended.get();
   flight->reset();
   background.Await((*web)->Stop(kHttpGrace));
   if (metrics_web) background.Await(metrics_web->Stop(std::chrono::milliseconds(0)));
   if (quack) background.Await(quack->Stop(kHttpGrace));
   Log(Level::kInfo, "Stopped");
-  return kExitOk;
+  return lost.load() ? kExitEnvironment : kExitOk;
 }
 
 }  // namespace pondpilot::proxy

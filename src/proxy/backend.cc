@@ -92,8 +92,8 @@ class DockerBackend final : public Backend {
 
 class ProcessBackend final : public Backend {
  public:
-  ProcessBackend(const config::Config& config, bool asked_for)
-      : config_(config), asked_for_(asked_for), launcher_(OptionsFor(config)) {
+  ProcessBackend(const config::Config& config, bool asked_for, std::function<void()> lost)
+      : config_(config), asked_for_(asked_for), launcher_(OptionsFor(config, std::move(lost))) {
     // Where workers have no user id of their own, they must not look into the proxy all the same; and a core
     // dump would hold its secrets.
     (void)::prctl(PR_SET_DUMPABLE, 0);
@@ -152,8 +152,10 @@ class ProcessBackend final : public Backend {
   }
 
  private:
-  static launch::process::ProcessOptions OptionsFor(const config::Config& config) {
+  static launch::process::ProcessOptions OptionsFor(const config::Config& config,
+                                                    std::function<void()> lost) {
     launch::process::ProcessOptions options;
+    options.jailer.lost = std::move(lost);
     options.jailer.descriptor = InheritedJailer();
     std::error_code ignored;
     options.jailer.program = fs::read_symlink("/proc/self/exe", ignored).parent_path() / "pondpilot-jailer";
@@ -174,13 +176,13 @@ class ProcessBackend final : public Backend {
 
 }  // namespace
 
-std::unique_ptr<Backend> ChooseBackend(const config::Config& config) {
+std::unique_ptr<Backend> ChooseBackend(const config::Config& config, std::function<void()> lost) {
   const std::string& wanted = config.containers.backend;
   std::error_code ignored;
   const bool docker =
       wanted == "docker" || (wanted == "auto" && fs::exists(config.containers.docker_socket, ignored));
   if (docker) return std::make_unique<DockerBackend>(config);
-  return std::make_unique<ProcessBackend>(config, wanted == "process");
+  return std::make_unique<ProcessBackend>(config, wanted == "process", std::move(lost));
 }
 
 }  // namespace pondpilot::proxy

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -26,7 +27,8 @@ class Backend {
   virtual std::string MissingIsolation() const { return {}; }
 };
 
-// By containers.backend. `config` must outlive it.
-std::unique_ptr<Backend> ChooseBackend(const config::Config& config);
+// By containers.backend. `config` must outlive it. `lost` is called once, on a thread of the backend's own,
+// when no more workers can be started until the proxy is.
+std::unique_ptr<Backend> ChooseBackend(const config::Config& config, std::function<void()> lost);
 
 }  // namespace pondpilot::proxy

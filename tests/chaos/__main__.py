@@ -15,7 +15,8 @@ from tests.chaos.documented import ErrorList
 from tests.chaos.faults import Faults, Site
 from tests.chaos.users import CALL_SECONDS, MARGIN_SECONDS, ChaosUser, Tally
 from tests.support.databases import start_mariadb, start_postgres
-from tests.support.engine import Engine, docker, workers_on
+from tests.support.engine import SOCKET, Engine, docker, workers_on
+from tests.support.forwarder import Forwarder
 from tests.support.proxy import Proxy, ProxyOptions, base_config
 from tests.support.waiting import eventually
 
@@ -45,9 +46,13 @@ def build_site(engine: Engine) -> Site:
     config = base_config(engine, network, [
         {"alias": "pg", "type": "postgres", "connection_string": pg.url},
         {"alias": "my", "type": "mysql", "connection_string": my.url}], warm=1)
+    path = engine.new_folder("socket") / "docker.sock"
+    daemon = Forwarder.to_socket(path, SOCKET)
     # Clients go on with the address that they have after a restart of the proxy.
-    proxy = Proxy(engine, ProxyOptions(network, config, ports=(free_port(), free_port()))).wait_ready()
-    return Site(network, proxy, [pg, my])
+    proxy = Proxy(engine, ProxyOptions(network, config, ports=(free_port(), free_port()), socket=False,
+                                       environment={"DOCKER_SOCKET": "/run/engine/docker.sock"},
+                                       options=("-v", f"{path.parent}:/run/engine"))).wait_ready()
+    return Site(network, proxy, [pg, my], daemon)
 
 
 def left_behind(site: Site) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tests.support.databases import Database
 from tests.support.engine import command, docker, workers_on
+from tests.support.forwarder import Forwarder
 from tests.support.proxy import Proxy
 
 
@@ -15,6 +16,7 @@ class Site:
     network: str
     proxy: Proxy
     databases: list[Database]
+    daemon: Forwarder  # the proxy's way to the engine
 
 
 class Faults:
@@ -27,7 +29,7 @@ class Faults:
         self.all: list[tuple[Callable[[], str], int]] = [
             (self.kill_worker, 5), (self.remove_worker, 3), (self.stop_worker, 2), (self.hang_worker, 2),
             (self.restart_database, 3), (self.crash_database, 2), (self.hang_database, 1), (self.silence_database, 1),
-            (self.kill_proxy, 1), (self.restart_proxy, 1),
+            (self.kill_proxy, 1), (self.restart_proxy, 1), (self.cut_engine, 1), (self.lose_engine, 1), (self.crash_engine, 1),
         ]
 
     def one(self) -> str:
@@ -104,3 +106,24 @@ class Faults:
         assert code == 0, f"the proxy ended with {code}"
         assert not left, f"an orderly stop left {left}"
         return "restart of proxy"
+
+    def cut_engine(self) -> str:
+        self.site.daemon.cut()
+        return "end of all connections to the engine"
+
+    def lose_engine(self) -> str:
+        self.site.daemon.stop()
+        self._down_for_a_while()
+        self.site.daemon.start()
+        return "engine away"
+
+    def crash_engine(self) -> str:
+        """What kill -9 of the engine and its containers leaves, the proxy's among them, which a restart policy starts."""
+        self.site.daemon.stop()
+        self.site.proxy.kill()
+        for worker in sorted(workers_on(self.site.network)):
+            command("docker", "kill", worker, check=False)
+        self._down_for_a_while()
+        self.site.daemon.start()
+        self.site.proxy.start()
+        return "crash of the engine"

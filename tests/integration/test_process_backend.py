@@ -302,3 +302,19 @@ def test_without_root_a_user_namespace_gives_a_root_of_its_own(engine, network):
         assert proxy.user("mapped").value("SELECT 42") == 42
     finally:
         proxy.remove()
+
+
+def test_the_end_of_the_jailer_ends_the_proxy(engine, own_network):
+    """Who starts the proxy anew, as a restart policy does, gets one that can start workers again."""
+    proxy = Proxy(engine, ProxyOptions(own_network, base_config(engine, own_network), socket=False)).wait_ready()
+    try:
+        assert proxy.user("hugo").value("SELECT 42") == 42
+        (jailer,) = processes_named(proxy, "pondpilot-jaile")
+        docker("exec", "-u", "0", proxy.container, "sh", "-c", f"kill -9 {jailer}")
+        assert proxy.wait_exit() == ENVIRONMENT
+        (said,) = proxy.log_lines("The jailer, which starts workers for the proxy, has ended")
+        assert said["level"] == "error"
+        proxy.start()
+        assert proxy.user("hugo").value("SELECT 42") == 42
+    finally:
+        proxy.remove()

@@ -100,7 +100,7 @@ uint64_t Fleet::Acquire(const std::string& user_id, const std::string& profile, 
       ready = known->second.member;
       ++ready->leases;
     } else if (state.shutting_down) {
-      refusal = {base::ErrorCode::kUnavailable, "The proxy is shutting down. Try again in a moment.", {}, {}};
+      refusal = {base::ErrorCode::kUnavailable, kShuttingDown, {}, {}};
     } else if (!profile.empty() && !state.options.profiles.contains(profile)) {
       refusal = {base::ErrorCode::kPermissionDenied,
                  "Your token asks for a profile of workers that the operator has not configured "

@@ -13,11 +13,10 @@
 #include "proxy/fleet/breaker.h"
 #include "proxy/fleet/fleet.h"
 #include "proxy/fleet/reap.h"
+#include "proxy/fleet/shutting_down.h"
 #include "proxy/fleet/timer.h"
 
 namespace pondpilot::proxy::fleet {
-
-inline constexpr char kShuttingDown[] = "The proxy is shutting down. Try again in a moment.";
 
 // Heartbeats in a row that a worker may leave unanswered.
 inline constexpr int kFailedBeats = 3;

@@ -29,8 +29,10 @@ constexpr milliseconds kDeadGrace = seconds(1);
 // How long the news of an exit may take to arrive after the connection has broken.
 constexpr milliseconds kExitNews = milliseconds(500);
 constexpr int kRemoveTries = 3;
-// An idle worker's heartbeat comes after as many times the usual pause; once one fails, at the usual pace.
+// An idle worker's heartbeat comes after as many times the usual pause.
 constexpr int kIdleBeats = 2;
+// After an unanswered one: its user's calls hang until it is given up.
+constexpr milliseconds kUnansweredPause = seconds(1);
 // Watching and removing are tried again after this when the launcher's backend does not answer.
 constexpr milliseconds kBackendRetry = seconds(1);
 // What Shutdown waits for beyond the grace itself: the launcher's calls.
@@ -99,7 +101,11 @@ asio::awaitable<void> Fleet::State::Attend(std::shared_ptr<Member> member) {
       const auto now = clock.Now();
       const WorkerSnapshot snapshot = Snapshot(*member);
       // Most workers are idle most of the time, and each question wakes one.
-      if (IsIdle(snapshot) && member->failed_beats == 0) wait *= kIdleBeats;
+      if (member->failed_beats > 0) {
+        wait = std::min(wait, kUnansweredPause);
+      } else if (IsIdle(snapshot)) {
+        wait *= kIdleBeats;
+      }
       const ReapDecision decision = Decide(snapshot, now);
       reap = decision.stop;
       if (decision.look_again)

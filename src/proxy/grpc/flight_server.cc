@@ -105,6 +105,7 @@ uint16_t FlightServer::port() const { return static_cast<uint16_t>(state_->port)
 void FlightServer::Shutdown(std::chrono::milliseconds grace) {
   if (state_->shut_down) return;
   state_->shut_down = true;
+  state_->relay.live.Interrupt();
   state_->server->Shutdown(std::chrono::system_clock::now() + grace);
 }
 

@@ -71,8 +71,8 @@ class FlightServer {
 
   uint16_t port() const;
 
-  // Takes no new calls; those under way may end until `grace` has passed, then they are cancelled. Returns
-  // when all have ended. Idempotent.
+  // Takes no new calls and breaks off those under way; their clients are told why (kUnavailable) if they
+  // listen within `grace`. Returns when all have ended. Idempotent.
   void Shutdown(std::chrono::milliseconds grace);
 
  private:

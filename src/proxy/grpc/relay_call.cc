@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "contract/names.h"
+#include "proxy/fleet/shutting_down.h"
 #include "proxy/grpc/airport_calls.h"
 #include "proxy/grpc/caller.h"
 #include "proxy/grpc/metadata.h"
@@ -40,14 +41,14 @@ void RelayCall::Await(Relay& relay, CompletionLoop& loop) {
 
 RelayCall::RelayCall(Relay& relay, CompletionLoop& loop)
     : relay_(relay), loop_(loop), services_(relay.services), client_(&server_context_) {
-  relay_.live.Enter();
+  relay_.live.Enter(upstream_context_);
   // Its tag comes only for a call that has arrived; it is counted there.
   server_context_.AsyncNotifyWhenDone(&client_done_);
 }
 
 RelayCall::~RelayCall() {
   early_place_ = {};
-  relay_.live.Leave();  // after it the relay may be gone
+  relay_.live.Leave(upstream_context_);  // after it the relay may be gone
 }
 
 void* RelayCall::Pending(Step& step) {
@@ -96,8 +97,7 @@ void RelayCall::Authenticate() {
   principal_ = std::move(caller->principal);
   by_identifier_ = caller->by_identifier;
   if (method_->counted && services_.draining->load()) {
-    return FinishError(
-        {ErrorCode::kUnavailable, "The proxy is shutting down. Try again in a moment.", "", {}});
+    return FinishError({ErrorCode::kUnavailable, fleet::kShuttingDown, "", {}});
   }
   // What an action is for stands in its message.
   if (method_->counted && !IsAirportAction(*method_, server_context_.client_metadata()) && !Admit()) return;

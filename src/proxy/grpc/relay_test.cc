@@ -309,7 +309,9 @@ TEST_F(RelayTest, ShutdownEndsCallsThatDoNotEnd) {
   ASSERT_TRUE(log_.Await("hanging"));
   relay_->Shutdown(std::chrono::milliseconds(100));
   EXPECT_TRUE(log_.Await("cancelled"));
-  EXPECT_FALSE(stream.Finish().ok());
+  const auto status = stream.Finish();
+  EXPECT_EQ(status.error_code(), ::grpc::StatusCode::UNAVAILABLE);
+  EXPECT_THAT(status.error_message(), HasSubstr("The proxy is shutting down"));
 }
 
 }  // namespace

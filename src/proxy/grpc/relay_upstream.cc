@@ -4,6 +4,7 @@
 
 #include "contract/names.h"
 #include "proxy/fleet/lost_worker.h"
+#include "proxy/fleet/shutting_down.h"
 #include "proxy/grpc/airport_calls.h"
 #include "proxy/grpc/metadata.h"
 #include "proxy/grpc/relay_call.h"
@@ -145,6 +146,10 @@ void RelayCall::OnUpstreamFinished(bool) {
     lease_.ReportTrouble();
     OnVerdictTick(true);
     return;
+  }
+  if (upstream_status_.error_code() == ::grpc::StatusCode::CANCELLED && !client_gone_ &&
+      relay_.live.interrupted()) {
+    upstream_status_ = {::grpc::StatusCode::UNAVAILABLE, fleet::kShuttingDown};
   }
   if (early_place_ && upstream_status_.ok()) KeepEarlyResult();
   upstream_finished_ = true;

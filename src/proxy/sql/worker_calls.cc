@@ -1,6 +1,7 @@
 #include "proxy/sql/worker_calls.h"
 
 #include "proxy/fleet/acquire.h"
+#include "proxy/fleet/shutting_down.h"
 #include "proxy/sql/problems.h"
 #include "telemetry/log.h"
 
@@ -22,8 +23,7 @@ template <typename Asked>
 boost::asio::awaitable<std::expected<OpenedDocument, http::Problem>> WorkerCalls::Open(
     const http::Request& request, const auth::Principal& principal, const Asked& asked) const {
   if (services_.draining->load()) {
-    co_return std::unexpected(http::ToProblem(
-        {base::ErrorCode::kUnavailable, "The proxy is shutting down. Try again in a moment.", {}, {}}));
+    co_return std::unexpected(http::ToProblem({base::ErrorCode::kUnavailable, fleet::kShuttingDown, {}, {}}));
   }
   const auto asked_at = services_.clock->Now();
   auto lease = co_await fleet::AcquireWorker(services_.fleet, principal.user_id, principal.profile,

@@ -81,10 +81,11 @@ class JailerClient::Mailbox {
   asio::experimental::concurrent_channel<void(boost::system::error_code, jail::Message)> channel_;
 };
 
-JailerClient::JailerClient(base::Descriptor channel, pid_t child)
-    : channel_(std::move(channel)), child_(child), reader_([this] { Read(); }) {}
+JailerClient::JailerClient(base::Descriptor channel, pid_t child, std::function<void()> lost)
+    : channel_(std::move(channel)), child_(child), lost_(std::move(lost)), reader_([this] { Read(); }) {}
 
 JailerClient::~JailerClient() {
+  closing_.store(true);
   (void)::shutdown(channel_.get(), SHUT_RDWR);
   reader_.join();
   if (child_ > 0) (void)::waitpid(child_, nullptr, 0);
@@ -101,7 +102,7 @@ base::Result<std::unique_ptr<JailerClient>> JailerClient::Connect(const JailerOp
       (void)channel.Release();
       return failure(std::string(contract::kJailerDescriptorEnv) + " names no open descriptor", errno);
     }
-    return std::unique_ptr<JailerClient>(new JailerClient(std::move(channel), -1));
+    return std::unique_ptr<JailerClient>(new JailerClient(std::move(channel), -1, options.lost));
   }
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0)
@@ -137,7 +138,7 @@ base::Result<std::unique_ptr<JailerClient>> JailerClient::Connect(const JailerOp
   if (error != 0) {
     return failure("The program that starts worker processes, " + options.program + ", can't be run", error);
   }
-  return std::unique_ptr<JailerClient>(new JailerClient(std::move(own), child));
+  return std::unique_ptr<JailerClient>(new JailerClient(std::move(own), child, options.lost));
 }
 
 void JailerClient::Read() {
@@ -164,6 +165,7 @@ void JailerClient::Read() {
     request->second->Put(std::move(message));
     requests_.erase(request);
   }
+  if (!closing_.load() && lost_) lost_();
   const std::scoped_lock lock(mutex_);
   alive_ = false;
   for (auto& [number, mailbox] : requests_) mailbox->Close();

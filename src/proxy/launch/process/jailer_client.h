@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <boost/asio/awaitable.hpp>
 #include <chrono>
 #include <compare>
@@ -35,6 +36,8 @@ struct JailerOptions {
   std::string program;
   std::string worker_program;  // empty: the one beside the jailer's
   std::string spill_folder;    // empty: the jailer's own default
+  // Called once, on a thread of the client's own, when the jailer has ended though nobody asked it to.
+  std::function<void()> lost;
 };
 
 // The proxy's end of the conversation with the jailer (jail/jailer/wire.h). Thread-safe.
@@ -69,12 +72,14 @@ class JailerClient {
     std::vector<std::shared_ptr<Mailbox>> waiting;
   };
 
-  JailerClient(base::Descriptor channel, pid_t child);
+  JailerClient(base::Descriptor channel, pid_t child, std::function<void()> lost);
   void Read();
   void HandleExit(const jail::Message& message);
 
   const base::Descriptor channel_;
   const pid_t child_;  // -1: somebody else's
+  const std::function<void()> lost_;
+  std::atomic<bool> closing_ = false;
   mutable std::mutex mutex_;
   bool alive_ = true;
   uint64_t next_number_ = 1;
