@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -99,7 +100,7 @@ class ChaosUser:
         entry = self.known.entry(error)
         self.tally.errors[f"{entry.code} {entry.text}" if entry else "undocumented"] += 1
         if entry is None:
-            self.tally.undocumented.append(f"{self.sub} {action}: {type(error).__name__} {code_of(error)}: {text[:400]}")
+            self.tally.undocumented.append(f"{datetime.now():%H:%M:%S} {self.sub} {action}: {type(error).__name__} {code_of(error)}: {text[:400]}")
         if PASSWORD in text:
             self.tally.secrets.append(f"{self.sub} {action}: {text[:400]}")
 

@@ -66,6 +66,8 @@ class FakeWorld : public launch::Launcher, public WorkerControlFactory {
 
   boost::asio::awaitable<base::Result<void>> Stop(std::string handle, std::chrono::milliseconds) override {
     co_await WaitUntil([this] { return !hold_stops.load(); });
+    ++stops;
+    if (fail_stops) co_return base::Fail(base::ErrorCode::kUnavailable, "the backend is away");
     const std::scoped_lock lock(mutex);
     running.erase(handle);
     workers[handle]->removed = true;
@@ -110,6 +112,7 @@ class FakeWorld : public launch::Launcher, public WorkerControlFactory {
   }
 
   std::atomic<int> launches = 0;
+  std::atomic<int> stops = 0;
   std::atomic<int> assigns = 0;
   std::atomic<bool> hold_launches = false;
   std::atomic<bool> hold_stops = false;
@@ -117,6 +120,7 @@ class FakeWorld : public launch::Launcher, public WorkerControlFactory {
   std::atomic<bool> hold_statuses = false;
   std::atomic<bool> hold_assigns = false;
   std::atomic<bool> fail_launches = false;
+  std::atomic<bool> fail_stops = false;
   std::atomic<bool> hide_exits = false;
   std::mutex mutex;
   std::optional<launch::WorkerExit> exit_at_start;

@@ -157,6 +157,7 @@ struct Fleet::State {
   boost::asio::awaitable<void> CheckTrouble(std::shared_ptr<Member> member);
   boost::asio::awaitable<void> Drain(std::shared_ptr<Member> member, StopReason reason);
   boost::asio::awaitable<void> Remove(std::string handle, std::chrono::milliseconds grace);
+  boost::asio::awaitable<void> RemoveLater(std::string handle);
   boost::asio::awaitable<void> Bury(std::shared_ptr<Member> member);
   boost::asio::awaitable<void> AwaitChange(std::chrono::milliseconds limit);
   boost::asio::awaitable<void> ShutDown();

@@ -29,6 +29,8 @@ constexpr milliseconds kDeadGrace = seconds(1);
 // How long the news of an exit may take to arrive after the connection has broken.
 constexpr milliseconds kExitNews = milliseconds(500);
 constexpr int kRemoveTries = 3;
+// Then as long as the proxy runs, so often: a backend that was away comes back.
+constexpr milliseconds kRemoveAgain = seconds(10);
 // An idle worker's heartbeat comes after as many times the usual pause.
 constexpr int kIdleBeats = 2;
 // After an unanswered one: its user's calls hang until it is given up.
@@ -203,9 +205,27 @@ asio::awaitable<void> Fleet::State::Remove(std::string handle, milliseconds grac
     if (removed) co_return;
     telemetry::Log(Level::kError, "Container removal failed",
                    {{"container_id", handle}, {"error", Text(removed.error())}});
-    // The worker ends itself when its lease runs out, and the next start of the proxy removes what it left.
-    if (attempt == kRemoveTries) co_return;
+    if (attempt == kRemoveTries) {
+      // Its user can have another one meanwhile.
+      Spawn([this, handle] { return RemoveLater(handle); });
+      co_return;
+    }
     co_await Pause(timer, kBackendRetry * attempt);
+  }
+}
+
+asio::awaitable<void> Fleet::State::RemoveLater(std::string handle) {
+  while (true) {
+    const auto again = clock.Now() + kRemoveAgain;
+    bool last = false;
+    while (!last && clock.Now() < again) {
+      co_await AwaitChange(std::chrono::ceil<milliseconds>(again - clock.Now()));
+      const std::scoped_lock lock(mutex);
+      last = shutting_down;
+    }
+    const auto removed = co_await launcher.Stop(handle, milliseconds(0));
+    // The worker ends itself when its lease runs out, and the next start of the proxy removes what it left.
+    if (removed || last) co_return;
   }
 }
 

@@ -150,6 +150,21 @@ TEST_F(FleetTest, ShutdownAnswersWaitersStopsWorkersAndRefusesNewOnes) {
   EXPECT_TRUE(Logged("reason=shutdown")) << Lines::All();
 }
 
+TEST_F(FleetTest, AWorkerThatCouldNotBeRemovedIsNotForgotten) {
+  Make();
+  const auto lease = Lease("alice");
+  world_.fail_stops = true;
+  world_.Change(lease.worker().handle,
+                [](FakeWorker& worker) { worker.exit = launch::WorkerExit{3, false}; });
+  ASSERT_TRUE(Eventually([&] { return !lease.DeathReason().empty(); }));
+  EXPECT_NE(Lease("alice").worker().handle, lease.worker().handle);
+  ASSERT_TRUE(Eventually([this] { return world_.stops == 3; }));
+  EXPECT_FALSE(world_.Find(lease.worker().handle)->removed);
+  world_.fail_stops = false;
+  Shutdown();
+  EXPECT_TRUE(world_.Find(lease.worker().handle)->removed);
+}
+
 TEST_F(FleetTest, AnOperatorSeesAndStopsAWorker) {
   Make();
   const auto lease = Lease("alice");
