@@ -92,6 +92,7 @@ def run(engine: Engine, minutes: float, seed: int) -> list[str]:
             say(f"fault {count}: {faults.one()}")
         except (AssertionError, RuntimeError) as error:
             problems.append(f"fault {count}: {error}")
+            print(f"The proxy's log lines up to then:\n{site.proxy.logs()[-6000:]}", file=sys.stderr)
         count += 1
     for user in users:
         user.stopping.set()

@@ -11,6 +11,7 @@ DOCUMENT = ROOT / "docs" / "errors.md"
 CODES = {
     "unavailable": "UNAVAILABLE",
     "timed out": "DEADLINE_EXCEEDED",
+    "timeout": "DEADLINE_EXCEEDED",
     "deadline exceeded": "DEADLINE_EXCEEDED",
     "cancelled": "CANCELLED",
     "internal": "INTERNAL",
