@@ -51,6 +51,15 @@ class FakeWorld : public launch::Launcher, public WorkerControlFactory {
   boost::asio::awaitable<base::Result<launch::LaunchedWorker>> Launch(launch::WorkerSpec spec) override {
     ++launches;
     co_await WaitUntil([this] { return !hold_launches.load(); });
+    // As an engine that makes it after the connection has broken.
+    if (lose_launches) {
+      const std::scoped_lock lock(mutex);
+      auto worker = std::make_shared<FakeWorker>();
+      worker->spec = spec;
+      workers[PossibleHandle(spec.worker_id)] = worker;
+      running.insert(PossibleHandle(spec.worker_id));
+      co_return base::Fail(base::ErrorCode::kUnavailable, "the connection to the engine broke");
+    }
     if (fail_launches)
       co_return base::Fail(base::ErrorCode::kUnavailable, "no such image", "secret-free detail");
     const std::scoped_lock lock(mutex);
@@ -64,11 +73,14 @@ class FakeWorld : public launch::Launcher, public WorkerControlFactory {
     co_return launch::LaunchedWorker{spec.worker_id, "c-" + spec.worker_id, "fake:" + spec.worker_id};
   }
 
+  std::string PossibleHandle(const std::string& worker_id) const override { return "c-" + worker_id; }
+
   boost::asio::awaitable<base::Result<void>> Stop(std::string handle, std::chrono::milliseconds) override {
     co_await WaitUntil([this] { return !hold_stops.load(); });
     ++stops;
     if (fail_stops) co_return base::Fail(base::ErrorCode::kUnavailable, "the backend is away");
     const std::scoped_lock lock(mutex);
+    if (!workers.contains(handle)) co_return base::Result<void>();
     running.erase(handle);
     workers[handle]->removed = true;
     if (!workers[handle]->exit) workers[handle]->exit = launch::WorkerExit{143, false};
@@ -121,6 +133,7 @@ class FakeWorld : public launch::Launcher, public WorkerControlFactory {
   std::atomic<bool> hold_assigns = false;
   std::atomic<bool> fail_launches = false;
   std::atomic<bool> fail_stops = false;
+  std::atomic<bool> lose_launches = false;
   std::atomic<bool> hide_exits = false;
   std::mutex mutex;
   std::optional<launch::WorkerExit> exit_at_start;

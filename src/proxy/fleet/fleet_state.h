@@ -158,6 +158,7 @@ struct Fleet::State {
   boost::asio::awaitable<void> Drain(std::shared_ptr<Member> member, StopReason reason);
   boost::asio::awaitable<void> Remove(std::string handle, std::chrono::milliseconds grace);
   boost::asio::awaitable<void> RemoveLater(std::string handle);
+  boost::asio::awaitable<void> RemoveLeftover(std::string handle);
   boost::asio::awaitable<void> Bury(std::shared_ptr<Member> member);
   boost::asio::awaitable<void> AwaitChange(std::chrono::milliseconds limit);
   boost::asio::awaitable<void> ShutDown();
@@ -218,7 +219,8 @@ struct Fleet::State {
   uint64_t next_waiter_id = 1;
   uint64_t spawned = 0;
   uint64_t stopped = 0;
-  size_t tasks = 0;  // coroutines that run
+  size_t tasks = 0;      // coroutines that run
+  size_t leftovers = 0;  // of them those that remove what a failed launch may have left
   bool shutting_down = false;
 
   // On the strand only: cancelled whenever a slot is released, a worker falls idle while somebody waits for

@@ -31,6 +31,9 @@ constexpr milliseconds kExitNews = milliseconds(500);
 constexpr int kRemoveTries = 3;
 // Then as long as the proxy runs, so often: a backend that was away comes back.
 constexpr milliseconds kRemoveAgain = seconds(10);
+// Launches that failed while the backend was away, at the same time. What is beyond is found by the next
+// start.
+constexpr size_t kMostLeftovers = 64;
 // An idle worker's heartbeat comes after as many times the usual pause.
 constexpr int kIdleBeats = 2;
 // After an unanswered one: its user's calls hang until it is given up.
@@ -227,6 +230,18 @@ asio::awaitable<void> Fleet::State::RemoveLater(std::string handle) {
     // The worker ends itself when its lease runs out, and the next start of the proxy removes what it left.
     if (removed || last) co_return;
   }
+}
+
+// Of a launch whose fate the backend has not told: it may make the worker after all.
+asio::awaitable<void> Fleet::State::RemoveLeftover(std::string handle) {
+  {
+    const std::scoped_lock lock(mutex);
+    if (leftovers == kMostLeftovers) co_return;
+    ++leftovers;
+  }
+  co_await RemoveLater(std::move(handle));
+  const std::scoped_lock lock(mutex);
+  --leftovers;
 }
 
 asio::awaitable<void> Fleet::State::AwaitChange(milliseconds limit) {

@@ -173,6 +173,10 @@ asio::awaitable<base::Result<std::shared_ptr<Member>>> Fleet::State::LaunchWorke
     // Nothing is meant to throw there. If something does all the same, those who wait must still be answered.
     launched.error().detail = error.what();
   }
+  if (!launched && launched.error().code == base::ErrorCode::kUnavailable) {
+    const std::string handle = launcher.PossibleHandle(member->worker_id);
+    if (!handle.empty()) Spawn([this, handle] { return RemoveLeftover(handle); });
+  }
   bool stop_asked = false;
   {
     const std::scoped_lock lock(mutex);

@@ -165,6 +165,15 @@ TEST_F(FleetTest, AWorkerThatCouldNotBeRemovedIsNotForgotten) {
   EXPECT_TRUE(world_.Find(lease.worker().handle)->removed);
 }
 
+TEST_F(FleetTest, WhatALostLaunchHasMadeIsRemoved) {
+  Make();
+  world_.lose_launches = true;
+  EXPECT_FALSE(Ask("alice").get());
+  ASSERT_EQ(world_.running.size(), 1u);
+  Shutdown();
+  EXPECT_THAT(world_.running, IsEmpty());
+}
+
 TEST_F(FleetTest, AnOperatorSeesAndStopsAWorker) {
   Make();
   const auto lease = Lease("alice");

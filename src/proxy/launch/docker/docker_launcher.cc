@@ -221,8 +221,13 @@ asio::awaitable<base::Result<std::vector<FoundWorker>>> DockerLauncher::Find() {
 
 asio::awaitable<base::Result<void>> DockerLauncher::Check() { co_return co_await engine_.Ping(); }
 
+// The engine takes a container's name wherever it takes its id.
+std::string DockerLauncher::PossibleHandle(const std::string& worker_id) const {
+  return "pondpilot-worker-" + worker_id;
+}
+
 asio::awaitable<base::Result<LaunchedWorker>> DockerLauncher::Launch(WorkerSpec spec) {
-  const std::string name = "pondpilot-worker-" + spec.worker_id;
+  const std::string name = PossibleHandle(spec.worker_id);
   base::Result<LaunchedWorker> launched = base::Fail(ErrorCode::kCancelled, "The launch was cancelled.");
   try {
     launched = co_await CreateAndStart(std::move(spec), name);

@@ -38,6 +38,7 @@ class DockerLauncher final : public Launcher {
   boost::asio::awaitable<base::Result<std::vector<FoundWorker>>> Find() override;
   boost::asio::awaitable<base::Result<void>> Check() override;
   boost::asio::awaitable<base::Result<LaunchedWorker>> Launch(WorkerSpec spec) override;
+  std::string PossibleHandle(const std::string& worker_id) const override;
   boost::asio::awaitable<base::Result<void>> Stop(std::string handle,
                                                   std::chrono::milliseconds grace) override;
   boost::asio::awaitable<base::Result<WorkerExit>> WaitForExit(std::string handle) override;
