@@ -246,8 +246,8 @@ AirportDoor::Bodies AirportDoor::ReadTable(const Context& context, const engine:
                                            const Message& parameters) {
   ARROW_ASSIGN_OR_RAISE(const auto columns, Unwrapped(NumbersAt(parameters, "column_ids")));
   ARROW_ASSIGN_OR_RAISE(const std::string filters, Unwrapped(TextOr(parameters, {"json_filters"})));
-  ARROW_ASSIGN_OR_RAISE(const auto entry, catalog_.Find(context, table));
-  TableScan scan = ScanOf(entry, columns, filters);
+  ARROW_ASSIGN_OR_RAISE(const auto entry, catalog_.FindToRead(context, table));
+  ARROW_ASSIGN_OR_RAISE(const TableScan scan, ScanOf(entry, columns, filters));
   ARROW_ASSIGN_OR_RAISE(auto result, Run(context, scan.sql));
   // Types and names; what may be NULL is said by the scan.
   const auto same = [](const std::shared_ptr<arrow::Field>& a, const std::shared_ptr<arrow::Field>& b) {

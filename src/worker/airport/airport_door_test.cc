@@ -17,19 +17,6 @@ using ::testing::HasSubstr;
 const Message kAll = {{"catalog_name", ""}};
 const Message kOwn = {{"catalog_name", "memory"}};
 
-std::shared_ptr<arrow::RecordBatch> Batch(const std::vector<std::string>& names,
-                                          const std::vector<std::vector<int64_t>>& columns) {
-  arrow::FieldVector fields;
-  arrow::ArrayVector arrays;
-  for (size_t i = 0; i < names.size(); ++i) {
-    arrow::Int64Builder builder;
-    EXPECT_TRUE(builder.AppendValues(columns[i]).ok());
-    fields.push_back(arrow::field(names[i], arrow::int64()));
-    arrays.push_back(*builder.Finish());
-  }
-  return arrow::RecordBatch::Make(arrow::schema(fields), static_cast<int64_t>(columns[0].size()), arrays);
-}
-
 std::string Serialized(const std::shared_ptr<arrow::Schema>& schema) {
   return (*arrow::ipc::SerializeSchema(*schema))->ToString();
 }
@@ -423,10 +410,12 @@ TEST_F(AirportTest, RowsAreInserted) {
 
 TEST_F(AirportTest, RowsAreChangedAndRemovedByTheirIds) {
   Do("CREATE TABLE t AS SELECT i AS a, i * 10 AS b FROM range(5) x(i)");
-  auto done = Exchange("update", "t", Batch({"b", "rowid"}, {{-1, -4}, {1, 4}}));
+  const auto ids = RowIdsOf("t");
+  ASSERT_EQ(ids.size(), 5u);
+  auto done = Exchange("update", "t", Batch({"b", "rowid"}, {{-1, -4}, {ids[1], ids[4]}}));
   ASSERT_TRUE(done.ok()) << done.status().ToString();
   EXPECT_EQ(*done, (Message{{"total_changed", 2}}));
-  done = Exchange("delete", "t", Batch({"rowid"}, {{0, 2}}));
+  done = Exchange("delete", "t", Batch({"rowid"}, {{ids[0], ids[2]}}));
   ASSERT_TRUE(done.ok()) << done.status().ToString();
   EXPECT_EQ(*done, (Message{{"total_changed", 2}}));
   EXPECT_EQ(Value("SELECT string_agg(a || ':' || b, ' ' ORDER BY a) FROM t"), "1:-1 3:30 4:-4");
@@ -441,14 +430,16 @@ TEST_F(AirportTest, RowsComeBackWhenTheyAreWanted) {
   EXPECT_THAT(back[0]->schema()->field_names(), ElementsAre("a", "b", "c", "rowid"));
   EXPECT_EQ(back[0]->num_rows(), 2);
   back.clear();
-  done = Exchange("update", "t", Batch({"c", "rowid"}, {{7}, {1}}), true, &back);
+  const auto ids = RowIdsOf("t");
+  ASSERT_EQ(ids.size(), 2u);
+  done = Exchange("update", "t", Batch({"c", "rowid"}, {{7}, {ids[1]}}), true, &back);
   ASSERT_TRUE(done.ok()) << done.status().ToString();
   ASSERT_EQ(back.size(), 1u);
   EXPECT_THAT(back[0]->schema()->field_names(), ElementsAre("c", "rowid", "a", "b"));
   EXPECT_EQ((*back[0]->column(0)->GetScalar(0))->ToString(), "7");
   EXPECT_EQ((*back[0]->column(2)->GetScalar(0))->ToString(), "2");
   back.clear();
-  done = Exchange("delete", "t", Batch({"rowid"}, {{0}}), true, &back);
+  done = Exchange("delete", "t", Batch({"rowid"}, {{ids[0]}}), true, &back);
   ASSERT_TRUE(done.ok()) << done.status().ToString();
   ASSERT_EQ(back.size(), 1u);
   EXPECT_EQ((*back[0]->column(0)->GetScalar(0))->ToString(), "1");
@@ -458,8 +449,13 @@ TEST_F(AirportTest, AllRowsAreWrittenOrNone) {
   Do("CREATE TABLE t (a BIGINT PRIMARY KEY, b BIGINT)");
   Do("INSERT INTO t VALUES (1, 1), (2, 2), (3, 3)");
   EXPECT_FALSE(Exchange("insert", "t", Batch({"a", "b"}, {{9, 1}, {9, 1}})).ok());
-  EXPECT_FALSE(Exchange("delete", "t", Batch({"rowid"}, {{0, 77}})).ok());
-  EXPECT_FALSE(Exchange("update", "t", Batch({"b", "rowid"}, {{5, 5}, {0, 77}})).ok());
+  const auto ids = RowIdsOf("t");
+  ASSERT_EQ(ids.size(), 3u);
+  const auto gone = [](const arrow::Status& status) {
+    EXPECT_THAT(status.ToString(), HasSubstr("Of 2 rows 1 were no longer there"));
+  };
+  gone(Exchange("delete", "t", Batch({"rowid"}, {{ids[0], ids[0] + 77}})).status());
+  gone(Exchange("update", "t", Batch({"b", "rowid"}, {{5, 5}, {ids[0], ids[0] + 77}})).status());
   EXPECT_EQ(Value("SELECT string_agg(a || ':' || b, ' ' ORDER BY a) FROM t"), "1:1 2:2 3:3");
 }
 

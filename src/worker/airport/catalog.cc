@@ -124,10 +124,20 @@ arrow::Result<std::string> Catalog::List(const Context& context, const std::stri
 }
 
 arrow::Result<CatalogEntry> Catalog::Find(const Context& context, const engine::TableName& table) {
+  return FindOne(context, table, false);
+}
+
+arrow::Result<CatalogEntry> Catalog::FindToRead(const Context& context, const engine::TableName& table) {
+  return FindOne(context, table, true);
+}
+
+arrow::Result<CatalogEntry> Catalog::FindOne(const Context& context, const engine::TableName& table,
+                                             bool row_id_base) {
   auto question = QuestionAbout(table.catalog);
   question.catalog = table.catalog;
   question.schema = table.schema;
   question.name = table.table;
+  question.row_id_base = row_id_base;
   question.columns = true;
   ARROW_ASSIGN_OR_RAISE(auto answer,
                         flight::AskCatalog(runner_, flight::CallerOf(context), question, "tables"));

@@ -232,10 +232,8 @@ class Reader {
     if (!name.is_string() || type == nullptr) return std::nullopt;
     const auto type_id = TextAt(*type, "id");
     const auto& text = name.get_ref<const std::string&>();
-    if (text == "rowid" && table_.row_ids) {
-      if (type_id != "BIGINT") return std::nullopt;
-      return Column{.sql = "rowid", .type = "BIGINT"};
-    }
+    // The client's row identifiers are others than the table's.
+    if (text == "rowid" && table_.row_ids) return std::nullopt;
     const auto column = std::ranges::find(table_.columns, text, &engine::ColumnDetails::name);
     if (column == table_.columns.end() || column->type_id != type_id || !column->plain) return std::nullopt;
     if (!own_ && !ComparesAlike(type_id, table_.kind)) alike = false;

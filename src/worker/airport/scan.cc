@@ -26,9 +26,14 @@ std::string ConditionOf(const Filter& filter) {
   return condition.empty() ? "" : " WHERE " + condition;
 }
 
+// Functions are named in full: a client may have macros of their names, and operators are functions.
+std::string RowIdSql(int64_t base) {
+  return "system.main.add(rowid, CAST(" + std::to_string(base) + " AS BIGINT)) AS rowid";
+}
+
 }  // namespace
 
-TableScan ScanOf(const engine::CatalogEntry& entry, const std::optional<std::vector<uint64_t>>& columns,
+arrow::Result<TableScan> ScanOf(const engine::CatalogEntry& entry, const std::optional<std::vector<uint64_t>>& columns,
                  const std::string& json_filters) {
   using flight::Quoted;
   const engine::TableDetails& details = *entry.details;
@@ -44,7 +49,9 @@ TableScan ScanOf(const engine::CatalogEntry& entry, const std::optional<std::vec
     const std::string name = is_row_id ? kRowId : Quoted(field->name());
     scan.sql += i == 0 ? "SELECT " : ", ";
     if (wanted(is_row_id ? kRowIdColumn : static_cast<uint64_t>(i))) {
-      scan.sql += name;
+      if (is_row_id && !details.row_id_base)
+        return arrow::Status::NotImplemented("The table has too many rows for row identifiers.");
+      scan.sql += is_row_id ? RowIdSql(*details.row_id_base) : name;
       fields.push_back(field);
     } else {
       // NULL of the column's own type, which is not read for it.

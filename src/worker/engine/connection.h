@@ -96,6 +96,9 @@ class DuckDbConnection final : public Connection {
   // The next batches of a source under `accepted`, of `bytes` together or a little more; none at its end.
   base::Result<std::vector<std::shared_ptr<arrow::RecordBatch>>> Gather(
       RowSource& source, const std::shared_ptr<arrow::Schema>& accepted, int64_t bytes);
+  // From here on nothing moves the table's rows until the transaction ends. Gives the base of their
+  // identifiers, if anybody has any.
+  std::optional<int64_t> HoldRows(const TableName& name);
   base::Result<int64_t> ChangeRows(const TableChange& change, RowSource& source,
                                    const std::shared_ptr<arrow::Schema>& schema, const BatchSink& returned,
                                    bool& wrote);

@@ -172,6 +172,9 @@ struct TableDetails {
   std::string kind;  // of its database: "duckdb", "postgres", …
   bool read_only = true;
   bool row_ids = false;          // the name rowid stands for DuckDB's own row identifiers
+  // When asked for, of a table with row identifiers: what is added to those that a scan gives that begins
+  // afterwards, for Connection::Change to take them.
+  std::optional<int64_t> row_id_base;
   std::optional<uint64_t> rows;  // about
   std::vector<ColumnDetails> columns;
 };
@@ -193,7 +196,7 @@ struct TableChange {
   Kind kind = Kind::kInsert;
   TableName table;
   // That are written, by names that the source's columns have as well. For kUpdate and kDelete the source's
-  // last column is `rowid`: which rows.
+  // last column is `rowid`: which rows, see TableDetails::row_id_base.
   std::vector<std::string> columns;
   // Of the rows as they are written, or as they were for kDelete; none when nothing is to come back. "rowid"
   // comes back as NULL when the table has row ids.
@@ -244,6 +247,7 @@ struct CatalogQuestion {
   bool sql_columns = false;
   bool schemas = false;  // only the schemas themselves, as entries without a name
   bool details = false;
+  bool row_id_base = false;  // of `details`
   // kNotFound for a `catalog` that is not there, instead of nothing; kUnavailable when it is but down.
   bool must_exist = false;
   Types types = Types::kCommon;  // of the columns
@@ -290,7 +294,8 @@ class Connection {
   virtual base::Result<int64_t> Ingest(const IngestTarget& target, RowSource& source) = 0;
   // Writes the source's rows as `change` says, all or none, and returns how many there were. With
   // `change.returned`, each batch of the source is written at once and answered with one batch. kAborted when
-  // a row that is named is no longer there. A failure inside an open transaction leaves only ROLLBACK.
+  // a row that is named is no longer there, or rows of the table may have moved since its identifier was read.
+  // A failure inside an open transaction leaves only ROLLBACK.
   virtual base::Result<int64_t> Change(const TableChange& change, RowSource& source,
                                        const BatchSink& returned) = 0;
   // kNotFound for a table or column that is not there.
