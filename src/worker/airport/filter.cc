@@ -78,7 +78,8 @@ std::string NumberText(double number) {
   return error == std::errc() ? std::string(text.data(), end) : std::string();
 }
 
-// The SQL of a value of the type; nullopt where its JSON form leaves a doubt.
+// The SQL of a value of the type; nullopt where its JSON form leaves a doubt. Functions are named in full, and
+// no operator but comparisons is used: users may have macros of such names.
 std::optional<std::string> ValueSql(const json& value, std::string_view type) {
   // Beyond are DuckDB's infinities, and what can't be computed.
   constexpr int64_t kMaxDays = 100'000'000;
@@ -100,8 +101,8 @@ std::optional<std::string> ValueSql(const json& value, std::string_view type) {
     const std::string number = "CAST(" + NumberText(value.get<double>()) + " AS DOUBLE)";
     return type == "DOUBLE" ? number : "CAST(" + number + " AS FLOAT)";
   }
-  if (type == "DATE" && within(kMaxDays)) return "(DATE '1970-01-01' + " + value.dump() + ")";
-  if (type == "TIMESTAMP" && within(kMaxMicros)) return "make_timestamp(" + value.dump() + ")";
+  if (type == "DATE" && within(kMaxDays)) return "system.main.make_date(" + value.dump() + ")";
+  if (type == "TIMESTAMP" && within(kMaxMicros)) return "system.main.make_timestamp(" + value.dump() + ")";
   if (type == "VARCHAR" && value.is_string()) {
     const auto& text = value.get_ref<const std::string&>();
     if (text.contains('\0') || !base::IsUtf8(text)) return std::nullopt;

@@ -20,7 +20,7 @@ std::string ConditionOf(const Filter& filter) {
   if (!filter.direct.empty()) condition = filter.direct;
   if (!filter.here.empty()) {
     // An expression of which nobody knows what it gives stays where it is: DuckDB hands no part of it on.
-    condition += (condition.empty() ? "" : " AND ") + std::string("CASE WHEN random() >= 0 THEN ") +
+    condition += (condition.empty() ? "" : " AND ") + std::string("CASE WHEN system.main.random() >= 0 THEN ") +
                  filter.here + " END";
   }
   return condition.empty() ? "" : " WHERE " + condition;

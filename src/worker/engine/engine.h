@@ -125,6 +125,8 @@ struct Description {
   std::shared_ptr<arrow::Schema> rows;
   // A field for each parameter, in order, named as in the text ("1", "name"). Utf8 where DuckDB can't tell.
   std::shared_ptr<arrow::Schema> parameters;
+  // A statement of the text begins or ends a transaction.
+  bool has_transaction_statement = false;
 };
 
 // Rows that come from a client, batch by batch. Nothing of them is trusted.

@@ -36,6 +36,9 @@ struct Caller {
   // With it: the statement is stopped when they are not there by then, also after the call.
   std::optional<base::Clock::Steady> first_rows_deadline = {};
   engine::Types types = engine::Types::kCommon;  // of the rows, and of what is told of them
+  // On a connection of its own, whatever the client's session holds or waits for: for calls that stand for
+  // themselves. `use` is none.
+  bool alone = false;
 };
 
 // Runs statements for the doors (Flight, later others): picks the session's connection, watches for a client
