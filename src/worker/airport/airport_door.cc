@@ -62,7 +62,7 @@ const std::vector<AirportDoor::Action>& AirportDoor::Actions() {
       {"list_schemas", "Gives the schemas and tables of a catalog.", &AirportDoor::ListSchemas},
       {"flight_info", "Gives the columns of a table or statement.", &AirportDoor::FlightInfo, true},
       {"endpoints", "Starts to read a table or runs a statement.", &AirportDoor::Endpoints, true},
-      {"column_statistics", "Gives bounds of a column's values.", &AirportDoor::ColumnStatistics, true},
+      {"column_statistics", "Gives what is certain of a column's values.", &AirportDoor::ColumnStatistics, true},
       {"create_schema", "Makes a schema.", &AirportDoor::CreateSchema},
       {"drop_schema", "Removes a schema.", &AirportDoor::DropSchema},
   };
@@ -180,12 +180,13 @@ AirportDoor::Bodies AirportDoor::ColumnStatistics(const Context& context, const 
   ARROW_ASSIGN_OR_RAISE(const std::string column, Unwrapped(TextAt(request, {"column_name"})));
   ARROW_ASSIGN_OR_RAISE(const auto descriptor, fl::FlightDescriptor::Deserialize(bytes));
   ARROW_ASSIGN_OR_RAISE(const auto table, TableOf(descriptor));
-  ARROW_ASSIGN_OR_RAISE(const auto statistics,
-                        Unwrapped(queries_.runner().Statistics(flight::CallerOf(context), table, column)));
-  ARROW_ASSIGN_OR_RAISE(const auto rows, Run(context, BoundsSql(statistics), true));
-  ARROW_ASSIGN_OR_RAISE(const auto bounds, Unwrapped(rows->Next()));
-  if (bounds == nullptr) return arrow::Status::UnknownError("DuckDB gave no row for a column's statistics.");
-  ARROW_ASSIGN_OR_RAISE(const auto row, StatisticsRow(statistics, *bounds));
+  ARROW_ASSIGN_OR_RAISE(const auto entry, catalog_.Find(context, table));
+  const auto field = entry.columns->GetFieldByName(column);
+  if (field == nullptr) {
+    return arrow::Status::KeyError("The table \"", entry.name, "\" has no column \"", column.substr(0, 200),
+                                   "\".");
+  }
+  ARROW_ASSIGN_OR_RAISE(const auto row, StatisticsRow(field->type()));
   ARROW_ASSIGN_OR_RAISE(const auto out, arrow::io::BufferOutputStream::Create());
   ARROW_ASSIGN_OR_RAISE(const auto writer, arrow::ipc::MakeStreamWriter(out, row->schema()));
   ARROW_RETURN_NOT_OK(writer->WriteRecordBatch(*row));

@@ -43,7 +43,6 @@ class DuckDbConnection final : public Connection {
   base::Result<int64_t> Ingest(const IngestTarget& target, RowSource& source) override;
   base::Result<int64_t> Change(const TableChange& change, RowSource& source,
                                const BatchSink& returned) override;
-  base::Result<ColumnStatistics> Statistics(const TableName& table, const std::string& column) override;
   base::Result<std::vector<std::string>> TypeNames(const std::shared_ptr<arrow::Schema>& schema) override;
   base::Result<CatalogAnswer> Look(const CatalogQuestion& question) override;
   base::Result<void> Begin() override;

@@ -181,17 +181,6 @@ struct TableDetails {
   std::vector<ColumnDetails> columns;
 };
 
-// What the engine knows of a column's values, without looking at them: nothing that is said is wrong, but it
-// need not be tight.
-struct ColumnStatistics {
-  std::string type;                // as SQL
-  std::optional<std::string> min;  // as SQL, of that type
-  std::optional<std::string> max;
-  bool has_null = true;
-  bool has_not_null = true;
-  uint64_t distinct = 0;  // about; 0 when not known
-};
-
 // Rows of a table that are written one by one.
 struct TableChange {
   enum class Kind { kInsert, kUpdate, kDelete };
@@ -300,8 +289,6 @@ class Connection {
   // A failure inside an open transaction leaves only ROLLBACK.
   virtual base::Result<int64_t> Change(const TableChange& change, RowSource& source,
                                        const BatchSink& returned) = 0;
-  // kNotFound for a table or column that is not there.
-  virtual base::Result<ColumnStatistics> Statistics(const TableName& table, const std::string& column) = 0;
   // The SQL types of columns that a client has described. kInvalidArgument for types that DuckDB has not.
   virtual base::Result<std::vector<std::string>> TypeNames(const std::shared_ptr<arrow::Schema>& schema) = 0;
   // A database that does not answer costs its own part only.

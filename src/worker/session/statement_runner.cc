@@ -142,14 +142,6 @@ Result<int64_t> StatementRunner::Change(const Caller& caller, const engine::Tabl
   });
 }
 
-Result<engine::ColumnStatistics> StatementRunner::Statistics(const Caller& caller,
-                                                             const engine::TableName& table,
-                                                             const std::string& column) {
-  return On<engine::ColumnStatistics>(caller, [&](ConnectionLease& lease, const Limit&) {
-    return lease.connection().Statistics(table, column);
-  });
-}
-
 Result<std::vector<std::string>> StatementRunner::TypeNames(const Caller& caller,
                                                             const std::shared_ptr<arrow::Schema>& schema) {
   return On<std::vector<std::string>>(

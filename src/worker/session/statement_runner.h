@@ -71,8 +71,6 @@ class StatementRunner {
                                engine::RowSource& source);
   base::Result<int64_t> Change(const Caller& caller, const engine::TableChange& change,
                                engine::RowSource& source, const engine::BatchSink& returned);
-  base::Result<engine::ColumnStatistics> Statistics(const Caller& caller, const engine::TableName& table,
-                                                    const std::string& column);
   base::Result<std::vector<std::string>> TypeNames(const Caller& caller,
                                                    const std::shared_ptr<arrow::Schema>& schema);
   base::Result<engine::CatalogAnswer> Look(const Caller& caller, const engine::CatalogQuestion& question);
