@@ -62,7 +62,8 @@ const std::vector<AirportDoor::Action>& AirportDoor::Actions() {
       {"list_schemas", "Gives the schemas and tables of a catalog.", &AirportDoor::ListSchemas},
       {"flight_info", "Gives the columns of a table or statement.", &AirportDoor::FlightInfo, true},
       {"endpoints", "Starts to read a table or runs a statement.", &AirportDoor::Endpoints, true},
-      {"column_statistics", "Gives what is certain of a column's values.", &AirportDoor::ColumnStatistics, true},
+      {"column_statistics", "Gives what is certain of a column's values.", &AirportDoor::ColumnStatistics,
+       true},
       {"create_schema", "Makes a schema.", &AirportDoor::CreateSchema},
       {"drop_schema", "Removes a schema.", &AirportDoor::DropSchema},
   };
@@ -268,7 +269,8 @@ arrow::Result<engine::Description> AirportDoor::DescribeSql(const Context& conte
   // Other connections of the client process would find themselves in it.
   if (description.has_transaction_statement) {
     return arrow::Status::Invalid(
-        "airport has no transactions: BEGIN, COMMIT and ROLLBACK can't be sent with it. Each statement is one of "
+        "airport has no transactions: BEGIN, COMMIT and ROLLBACK can't be sent with it. Each statement is "
+        "one of "
         "its own; use Flight SQL for several in one.");
   }
   return description;
@@ -286,9 +288,9 @@ AirportDoor::Bodies AirportDoor::RunSql(const Context& context, const std::strin
   }
   ARROW_ASSIGN_OR_RAISE(const int64_t changed, queries_.Update(context, {sql, "", nullptr}));
   const std::string count = std::to_string(std::max<int64_t>(changed, 0));
-  ARROW_ASSIGN_OR_RAISE(auto result,
-                        Run(flight::AloneCallerOf(context),
-                            "SELECT CAST(" + count + " AS BIGINT) AS \"Count\"", Wait::kForFirstRows));
+  ARROW_ASSIGN_OR_RAISE(
+      auto result, Run(flight::AloneCallerOf(context), "SELECT CAST(" + count + " AS BIGINT) AS \"Count\"",
+                       Wait::kForFirstRows));
   return EndpointsOf(std::move(result), {CountSchema(), std::nullopt}, 1);
 }
 

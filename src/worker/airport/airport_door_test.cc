@@ -218,20 +218,6 @@ TEST_F(AirportTest, ATicketWorksOnce) {
     EXPECT_FALSE(Read(fl::Ticket{made_up}).ok()) << made_up;
 }
 
-TEST_F(AirportTest, AReaderThatLeavesEndsTheScanForAll) {
-  Do("CREATE TABLE t AS SELECT i AS a, repeat('x', 200) AS b FROM range(3000000) x(i)");
-  const auto endpoints = *Endpoints(PathTo("t"));
-  ASSERT_EQ(endpoints.size(), AirportDoor::kParallelReads);
-  auto first = *client_->DoGet(Options(), endpoints[0].ticket);
-  ASSERT_NE(first->Next()->data, nullptr);
-  first->Cancel();
-  first.reset();
-  // What the first took with it would be missing: an error, never fewer rows.
-  const auto rest = Read(endpoints[1].ticket);
-  EXPECT_FALSE(rest.ok());
-  EXPECT_EQ(Value("SELECT 42"), "42");
-}
-
 TEST_F(AirportTest, FiltersLeaveOutWhatTheClientWould) {
   Do("CREATE TABLE t AS SELECT i AS a FROM range(1000) x(i)");
   const std::string filters =
@@ -447,6 +433,47 @@ TEST_F(AirportTest, AllRowsAreWrittenOrNone) {
   EXPECT_EQ(Value("SELECT string_agg(a || ':' || b, ' ' ORDER BY a) FROM t"), "1:1 2:2 3:3");
 }
 
+TEST_F(AirportTest, AWriteThatBreaksOffWritesNothing) {
+  Do("CREATE TABLE t AS SELECT i AS a, i AS b FROM range(5) x(i)");
+  const auto ids = RowIdsOf("t");
+  ASSERT_EQ(ids.size(), 5u);
+  const std::vector<std::pair<std::string, std::shared_ptr<arrow::RecordBatch>>> writes = {
+      {"insert", Batch({"a", "b"}, {{7}, {7}})},
+      {"update", Batch({"b", "rowid"}, {{9}, {ids[1]}})},
+      {"delete", Batch({"rowid"}, {{ids[2]}})}};
+  for (const auto& [operation, batch] : writes) {
+    // With answers the first batch is written when its answer has come, inside the transaction.
+    for (const bool answers : {false, true}) {
+      for (const bool cancels : {true, false}) {
+        const std::string what =
+            operation + (answers ? " answered" : "") + (cancels ? " cancelled" : " ended");
+        auto options = Options({{kOperationHeader, operation},
+                                {kReturnHeader, answers ? "1" : "0"},
+                                {contract::kUploadEndHeader, "marked"}});
+        auto call = *client_->DoExchange(options, fl::FlightDescriptor::Path({"memory", "main", "t"}));
+        ASSERT_TRUE(call.writer->Begin(batch->schema()).ok()) << what;
+        ASSERT_TRUE(call.reader->GetSchema().ok()) << what;
+        ASSERT_TRUE(call.writer->WriteRecordBatch(*batch).ok()) << what;
+        if (answers) {
+          ASSERT_EQ(call.reader->Next()->data->num_rows(), 1) << what;
+        }
+        // An end that the proxy has not marked is one that the client did not mean.
+        if (cancels) {
+          call.reader->Cancel();
+        } else {
+          ASSERT_TRUE(call.writer->DoneWriting().ok()) << what;
+        }
+        arrow::Result<fl::FlightStreamChunk> next = call.reader->Next();
+        EXPECT_FALSE(next.ok()) << what;
+        EXPECT_FALSE(call.writer->Close().ok()) << what;
+        ASSERT_TRUE(server_.runner().activity().AwaitNone(std::chrono::seconds(10))) << what;
+        EXPECT_EQ(Value("SELECT string_agg(a || ':' || b, ' ' ORDER BY a) FROM t"), "0:0 1:1 2:2 3:3 4:4")
+            << what;
+      }
+    }
+  }
+}
+
 TEST_F(AirportTest, WhatCannotBeWrittenIsRefusedForGood) {
   Do("CREATE TABLE t (a BIGINT, twice BIGINT GENERATED ALWAYS AS (a * 2))");
   Do("CREATE VIEW v AS SELECT a FROM t");
@@ -524,6 +551,29 @@ TEST_F(AirportTest, SchemasAndTablesAreMadeAndDropped) {
   EXPECT_TRUE(Act("drop_schema", drop_schema).status().IsKeyError());
   drop_schema["ignore_not_found"] = true;
   EXPECT_TRUE(Act("drop_schema", drop_schema).ok());
+}
+
+TEST_F(AirportTest, AConstraintIsAdded) {
+  Do("CREATE TABLE t (a INTEGER, c VARCHAR)");
+  const auto add = [&](const Message& constraint) {
+    Message request = {
+        {"catalog", "memory"}, {"schema", "main_"}, {"name", "t"}, {"ignore_not_found", false}};
+    if (!constraint.is_null()) request["constraint"] = constraint;
+    return Act("add_constraint", request);
+  };
+  const auto added = add("PRIMARY KEY (c)");
+  ASSERT_TRUE(added.ok()) << added.status().ToString();
+  arrow::ipc::DictionaryMemo memo;
+  const auto columns = *(*fl::FlightInfo::Deserialize(added->at(0)))->GetSchema(&memo);
+  EXPECT_THAT(columns->field_names(), ElementsAre("a", "c", "rowid"));
+  EXPECT_FALSE(columns->GetFieldByName("c")->nullable());
+  Do("INSERT INTO t VALUES (1, 'x')");
+  EXPECT_THAT(Sql("INSERT INTO t VALUES (2, 'x')").status().ToString(), HasSubstr("violates primary key"));
+  // DuckDB adds no others to a table that is there.
+  EXPECT_FALSE(add("CHECK (a > 0)").ok());
+  EXPECT_FALSE(add("PRIMARY KEY (a)").ok());
+  EXPECT_TRUE(add(nullptr).status().IsInvalid());
+  EXPECT_EQ(Value("SELECT count(*) FROM t"), "1");
 }
 
 TEST_F(AirportTest, ColumnsAreAddedRenamedChangedAndRemoved) {

@@ -24,7 +24,7 @@ namespace fl = arrow::flight;
 
 // Columns of whole numbers.
 inline std::shared_ptr<arrow::RecordBatch> Batch(const std::vector<std::string>& names,
-                                          const std::vector<std::vector<int64_t>>& columns) {
+                                                 const std::vector<std::vector<int64_t>>& columns) {
   arrow::FieldVector fields;
   arrow::ArrayVector arrays;
   for (size_t i = 0; i < names.size(); ++i) {

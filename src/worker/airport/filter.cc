@@ -78,8 +78,8 @@ std::string NumberText(double number) {
   return error == std::errc() ? std::string(text.data(), end) : std::string();
 }
 
-// The SQL of a value of the type; nullopt where its JSON form leaves a doubt. Functions are named in full, and
-// no operator but comparisons is used: users may have macros of such names.
+// The SQL of a value of the type; nullopt where its JSON form leaves a doubt. Functions are named in full,
+// and no operator but comparisons is used: users may have macros of such names.
 std::optional<std::string> ValueSql(const json& value, std::string_view type) {
   // Beyond are DuckDB's infinities, and what can't be computed.
   constexpr int64_t kMaxDays = 100'000'000;

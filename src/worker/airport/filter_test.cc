@@ -175,15 +175,15 @@ class FilteredScanTest : public AirportTest {
 };
 
 TEST_F(FilteredScanTest, AUsersMacrosDecideNothing) {
-  for (const char* macro :
-       {"random() AS -1", "make_timestamp(x) AS NULL", "make_date(x) AS NULL", "add(a, b) AS 0", "\"+\"(a, b) AS 0",
-        "\"-\"(a, b) AS 0", "subtract(a, b) AS 0"})
+  for (const char* macro : {"random() AS -1", "make_timestamp(x) AS NULL", "make_date(x) AS NULL",
+                            "add(a, b) AS 0", "\"+\"(a, b) AS 0", "\"-\"(a, b) AS 0", "subtract(a, b) AS 0"})
     Do("CREATE MACRO " + std::string(macro));
   Do("CREATE VIEW v AS SELECT * FROM t");
   const json names = {"i", "s", "d", "b", "day", "ts", "u", "f"};
   for (const char* table : {"t", "v"}) {
     const auto rows = [&](int column, const std::string& type, const json& value) {
-      const json filter = CompareJson("COMPARE_NOTEQUAL", ColumnJson(column, type), ConstantJson(type, value));
+      const json filter =
+          CompareJson("COMPARE_NOTEQUAL", ColumnJson(column, type), ConstantJson(type, value));
       const auto scan = Scan(PathTo(table), {{"json_filters", FiltersJson(json::array({filter}), names)},
                                              {"column_ids", {0, 4, 5}}});
       EXPECT_TRUE(scan.ok()) << scan.status().ToString();

@@ -20,8 +20,8 @@ std::string ConditionOf(const Filter& filter) {
   if (!filter.direct.empty()) condition = filter.direct;
   if (!filter.here.empty()) {
     // An expression of which nobody knows what it gives stays where it is: DuckDB hands no part of it on.
-    condition += (condition.empty() ? "" : " AND ") + std::string("CASE WHEN system.main.random() >= 0 THEN ") +
-                 filter.here + " END";
+    condition += (condition.empty() ? "" : " AND ") +
+                 std::string("CASE WHEN system.main.random() >= 0 THEN ") + filter.here + " END";
   }
   return condition.empty() ? "" : " WHERE " + condition;
 }
@@ -33,8 +33,9 @@ std::string RowIdSql(int64_t base) {
 
 }  // namespace
 
-arrow::Result<TableScan> ScanOf(const engine::CatalogEntry& entry, const std::optional<std::vector<uint64_t>>& columns,
-                 const std::string& json_filters) {
+arrow::Result<TableScan> ScanOf(const engine::CatalogEntry& entry,
+                                const std::optional<std::vector<uint64_t>>& columns,
+                                const std::string& json_filters) {
   using flight::Quoted;
   const engine::TableDetails& details = *entry.details;
   const auto advertised = SchemaOf(entry);

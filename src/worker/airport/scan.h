@@ -29,7 +29,8 @@ struct TableScan {
 // position stands for the row identifier or for no column at all; without it, all are wanted. `json_filters`
 // may be empty. Not for an entry without a schema (SchemaOf). NotImplemented when row identifiers
 // are wanted of a table that has too many rows for them.
-arrow::Result<TableScan> ScanOf(const engine::CatalogEntry& entry, const std::optional<std::vector<uint64_t>>& columns,
-                 const std::string& json_filters);
+arrow::Result<TableScan> ScanOf(const engine::CatalogEntry& entry,
+                                const std::optional<std::vector<uint64_t>>& columns,
+                                const std::string& json_filters);
 
 }  // namespace pondpilot::worker::airport

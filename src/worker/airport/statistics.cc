@@ -30,10 +30,9 @@ arrow::Result<std::shared_ptr<arrow::RecordBatch>> StatisticsRow(
   ARROW_ASSIGN_OR_RAISE(const auto yes, arrow::MakeArrayFromScalar(arrow::BooleanScalar(true), 1));
   // 0: not known.
   ARROW_ASSIGN_OR_RAISE(const auto distinct, arrow::MakeArrayFromScalar(arrow::UInt64Scalar(0), 1));
-  const auto schema = arrow::schema({arrow::field("min", type), arrow::field("max", type),
-                                     arrow::field("has_not_null", arrow::boolean()),
-                                     arrow::field("has_null", arrow::boolean()),
-                                     arrow::field("distinct_count", arrow::uint64())});
+  const auto schema = arrow::schema(
+      {arrow::field("min", type), arrow::field("max", type), arrow::field("has_not_null", arrow::boolean()),
+       arrow::field("has_null", arrow::boolean()), arrow::field("distinct_count", arrow::uint64())});
   return arrow::RecordBatch::Make(schema, 1, {min, max, yes, yes, distinct});
 }
 

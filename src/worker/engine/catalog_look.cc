@@ -197,7 +197,8 @@ Result<CatalogAnswer> DuckDbConnection::Look(const CatalogQuestion& question) {
             return base::Fail(base::ErrorCode::kCancelled, "The statement was cancelled.");
           std::vector<CatalogEntry> entries;
           try {
-            context.RunFunctionInTransaction([&] { Looker(context, question, engine_.row_ids(), entries).At(*database); });
+            context.RunFunctionInTransaction(
+                [&] { Looker(context, question, engine_.row_ids(), entries).At(*database); });
             std::ranges::move(entries, std::back_inserter(answer.entries));
             ++answer.answered;
           } catch (const std::exception& thrown) {

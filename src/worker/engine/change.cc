@@ -46,8 +46,9 @@ std::string ReturningSql(const TableChange& change) {
 // `row_base`: of the row identifiers in the source.
 std::string StatementOf(const TableChange& change, const arrow::Schema& source, int64_t row_base) {
   const auto fields = static_cast<size_t>(source.num_fields());
-  const std::string by_row_id = " WHERE target.rowid = system.main.subtract(source." + SourceColumn(fields - 1) +
-                                ", CAST(" + std::to_string(row_base) + " AS BIGINT))";
+  const std::string by_row_id = " WHERE target.rowid = system.main.subtract(source." +
+                                SourceColumn(fields - 1) + ", CAST(" + std::to_string(row_base) +
+                                " AS BIGINT))";
   std::string written;
   std::string values;
   for (const std::string& column : change.columns) {
@@ -96,11 +97,12 @@ Result<void> CheckSource(const TableChange& change, const arrow::Schema& source)
 }
 
 base::Error Moved() {
-  return {ErrorCode::kAborted,
-          "The rows may have moved since they were read: a checkpoint has compacted the table, or the table was "
-          "changed or made anew. Nothing was changed; run the statement again.",
-          "",
-          {}};
+  return {
+      ErrorCode::kAborted,
+      "The rows may have moved since they were read: a checkpoint has compacted the table, or the table was "
+      "changed or made anew. Nothing was changed; run the statement again.",
+      "",
+      {}};
 }
 
 // How many different rows the batches name; all by identifiers of `base`.

@@ -173,7 +173,7 @@ struct TableDetails {
   std::string comment;
   std::string kind;  // of its database: "duckdb", "postgres", …
   bool read_only = true;
-  bool row_ids = false;          // the name rowid stands for DuckDB's own row identifiers
+  bool row_ids = false;  // the name rowid stands for DuckDB's own row identifiers
   // When asked for, of a table with row identifiers: what is added to those that a scan gives that begins
   // afterwards, for Connection::Change to take them.
   std::optional<int64_t> row_id_base;
@@ -285,8 +285,8 @@ class Connection {
   virtual base::Result<int64_t> Ingest(const IngestTarget& target, RowSource& source) = 0;
   // Writes the source's rows as `change` says, all or none, and returns how many there were. With
   // `change.returned`, each batch of the source is written at once and answered with one batch. kAborted when
-  // a row that is named is no longer there, or rows of the table may have moved since its identifier was read.
-  // A failure inside an open transaction leaves only ROLLBACK.
+  // a row that is named is no longer there, or rows of the table may have moved since its identifier was
+  // read. A failure inside an open transaction leaves only ROLLBACK.
   virtual base::Result<int64_t> Change(const TableChange& change, RowSource& source,
                                        const BatchSink& returned) = 0;
   // The SQL types of columns that a client has described. kInvalidArgument for types that DuckDB has not.
