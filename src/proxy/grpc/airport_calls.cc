@@ -14,8 +14,8 @@ bool IsAirportAction(const Method& method, const MetadataView& metadata) {
 }
 
 bool AccompaniesStatement(const ::grpc::ByteBuffer& action) {
-  static constexpr std::array<std::string_view, 4> kThem = {"create_transaction", "catalog_version",
-                                                            "column_statistics", "flight_info"};
+  static constexpr std::array<std::string_view, 3> kThem = {"create_transaction", "catalog_version",
+                                                            "column_statistics"};
   constexpr size_t kMaxBytes = 64 << 10;  // they hold a name and a descriptor
   constexpr uint32_t kTypeField = (1 << 3) | 2;
   constexpr uint32_t kBodyField = (2 << 3) | 2;

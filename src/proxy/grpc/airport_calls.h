@@ -11,8 +11,9 @@ namespace pondpilot::proxy::grpc {
 bool IsAirportAction(const Method& method, const MetadataView& metadata);
 
 // Is the Action message one of those that the extension sends by itself beside each statement: about the
-// transaction, the catalog's version, a table's or a column's properties? They don't count against the
-// caller's rate limit; `endpoints`, which runs something, does.
+// transaction, the catalog's version, a column's properties? They don't count against the caller's rate
+// limit; `endpoints`, which runs something, does, and so does `flight_info`: to describe a PIVOT is to run
+// it.
 bool AccompaniesStatement(const ::grpc::ByteBuffer& action);
 
 }  // namespace pondpilot::proxy::grpc

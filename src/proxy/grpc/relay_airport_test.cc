@@ -69,6 +69,36 @@ TEST_F(RelayAirportTest, TheIdentifierDoesOnScansAndWritesAndGetsNoOther) {
   EXPECT_EQ(log_.Metadata(contract::kAirportTransactionHeader), "");
 }
 
+TEST_F(RelayAirportTest, ByIdentifierNoResultIsGivenThatCameEarly) {
+  {
+    ::grpc::ClientContext context;
+    Authorize(context, "alice");
+    std::string reply;
+    ASSERT_TRUE(Unary(context, "GetFlightInfo", "early", &reply).ok());
+  }
+  const std::string ticket =
+      "\x0a\x05"
+      "early";
+  const auto get = [&](::grpc::ClientContext& context) {
+    Stream stream(*this, context, "DoGet");
+    EXPECT_TRUE(stream.Write(ticket));
+    EXPECT_TRUE(stream.HalfClose());
+    std::string message;
+    std::string all;
+    while (stream.Read(&message)) all += message + ";";
+    EXPECT_TRUE(stream.Finish().ok());
+    return all;
+  };
+  ::grpc::ClientContext by_identifier;
+  by_identifier.AddMetadata("airport-user-agent", "airport/20250723");
+  by_identifier.AddMetadata(contract::kAirportTransactionHeader, IdentifierOf("alice"));
+  EXPECT_EQ(get(by_identifier), "messages:1;") << "the worker's own answer, which would be a refusal";
+  EXPECT_EQ(log_.Metadata(contract::kByIdentifierHeader), "1");
+  ::grpc::ClientContext with_token;
+  Authorize(with_token, "alice");
+  EXPECT_EQ(get(with_token), "schema;rows;") << "it is still there for who may have it";
+}
+
 TEST_F(RelayAirportTest, ElsewhereTheIdentifierIsWorthNothing) {
   for (const char* method : {"GetFlightInfo", "DoPut", "ListFlights", "Handshake", "PollFlightInfo"}) {
     ::grpc::ClientContext context;
@@ -143,6 +173,8 @@ TEST_F(RelayAirportTest, WhatAccompaniesAStatementDoesNotCount) {
   EXPECT_EQ(admitted_, 2);
   EXPECT_TRUE(act("catalog_version", false));
   EXPECT_EQ(admitted_, 3);
+  EXPECT_TRUE(act("flight_info", true));
+  EXPECT_EQ(admitted_, 4);
 }
 
 TEST_F(RelayAirportTest, AGreedyUserIsRefusedWhateverTheyRun) {

@@ -160,7 +160,8 @@ void RelayCall::OnFirstMessage(bool ok) {
   }
   if (ok) {
     if (method_->counted && !admitted_ && !AccompaniesStatement(request_) && !Admit()) return;
-    if (method_->early == Early::kTakes && AnswerEarly()) return;
+    // Of calls by identifier the worker decides what they may read: not what SQL has left.
+    if (!by_identifier_ && method_->early == Early::kTakes && AnswerEarly()) return;
     return AcquireWorker();
   }
   FinishError({ErrorCode::kInvalidArgument, "The call ended without a request message.", "", {}});

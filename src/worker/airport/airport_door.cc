@@ -62,7 +62,8 @@ const std::vector<AirportDoor::Action>& AirportDoor::Actions() {
       {"list_schemas", "Gives the schemas and tables of a catalog.", &AirportDoor::ListSchemas},
       {"flight_info", "Gives the columns of a table or statement.", &AirportDoor::FlightInfo, true},
       {"endpoints", "Starts to read a table or runs a statement.", &AirportDoor::Endpoints, true},
-      {"column_statistics", "Gives bounds of a column's values.", &AirportDoor::ColumnStatistics, true},
+      {"column_statistics", "Gives what is certain of a column's values.", &AirportDoor::ColumnStatistics,
+       true},
       {"create_schema", "Makes a schema.", &AirportDoor::CreateSchema},
       {"drop_schema", "Removes a schema.", &AirportDoor::DropSchema},
   };
@@ -169,9 +170,7 @@ arrow::Result<fl::FlightInfo> AirportDoor::Info(const Context& context, const De
   }
   if (ByIdentifier(context)) return NeedsToken("SQL");
   // What it changes is changed when it is read: by `endpoints`, which follows.
-  session::Caller caller = flight::CallerOf(context);
-  caller.types = engine::Types::kDuckDb;
-  ARROW_ASSIGN_OR_RAISE(const auto description, queries_.DescribeFor(caller, descriptor.cmd));
+  ARROW_ASSIGN_OR_RAISE(const auto description, DescribeSql(context, descriptor.cmd));
   const auto rows = description.rows ? flight::AsStreamed(*description.rows) : CountSchema();
   return fl::FlightInfo::Make(*rows, descriptor, {}, -1, -1, true);
 }
@@ -182,12 +181,13 @@ AirportDoor::Bodies AirportDoor::ColumnStatistics(const Context& context, const 
   ARROW_ASSIGN_OR_RAISE(const std::string column, Unwrapped(TextAt(request, {"column_name"})));
   ARROW_ASSIGN_OR_RAISE(const auto descriptor, fl::FlightDescriptor::Deserialize(bytes));
   ARROW_ASSIGN_OR_RAISE(const auto table, TableOf(descriptor));
-  ARROW_ASSIGN_OR_RAISE(const auto statistics,
-                        Unwrapped(queries_.runner().Statistics(flight::CallerOf(context), table, column)));
-  ARROW_ASSIGN_OR_RAISE(const auto rows, Run(context, BoundsSql(statistics), true));
-  ARROW_ASSIGN_OR_RAISE(const auto bounds, Unwrapped(rows->Next()));
-  if (bounds == nullptr) return arrow::Status::UnknownError("DuckDB gave no row for a column's statistics.");
-  ARROW_ASSIGN_OR_RAISE(const auto row, StatisticsRow(statistics, *bounds));
+  ARROW_ASSIGN_OR_RAISE(const auto entry, catalog_.Find(context, table));
+  const auto field = entry.columns->GetFieldByName(column);
+  if (field == nullptr) {
+    return arrow::Status::KeyError("The table \"", entry.name, "\" has no column \"", column.substr(0, 200),
+                                   "\".");
+  }
+  ARROW_ASSIGN_OR_RAISE(const auto row, StatisticsRow(field->type()));
   ARROW_ASSIGN_OR_RAISE(const auto out, arrow::io::BufferOutputStream::Create());
   ARROW_ASSIGN_OR_RAISE(const auto writer, arrow::ipc::MakeStreamWriter(out, row->schema()));
   ARROW_RETURN_NOT_OK(writer->WriteRecordBatch(*row));
@@ -198,11 +198,10 @@ AirportDoor::Bodies AirportDoor::ColumnStatistics(const Context& context, const 
 
 // ---- Reading
 
-arrow::Result<std::shared_ptr<session::OpenResult>> AirportDoor::Run(const Context& context,
-                                                                     const std::string& sql, bool wait) {
-  session::Caller caller = flight::CallerOf(context);
+arrow::Result<std::shared_ptr<session::OpenResult>> AirportDoor::Run(session::Caller caller,
+                                                                     const std::string& sql, Wait wait) {
   caller.types = engine::Types::kDuckDb;
-  if (!wait) caller.first_rows_wait = flight::QueryDoor::kFirstRowsWait;
+  if (wait == Wait::kAtMostABit) caller.first_rows_wait = flight::QueryDoor::kFirstRowsWait;
   return queries_.Execute(caller, {sql, "", nullptr});
 }
 
@@ -246,9 +245,9 @@ AirportDoor::Bodies AirportDoor::ReadTable(const Context& context, const engine:
                                            const Message& parameters) {
   ARROW_ASSIGN_OR_RAISE(const auto columns, Unwrapped(NumbersAt(parameters, "column_ids")));
   ARROW_ASSIGN_OR_RAISE(const std::string filters, Unwrapped(TextOr(parameters, {"json_filters"})));
-  ARROW_ASSIGN_OR_RAISE(const auto entry, catalog_.Find(context, table));
-  TableScan scan = ScanOf(entry, columns, filters);
-  ARROW_ASSIGN_OR_RAISE(auto result, Run(context, scan.sql));
+  ARROW_ASSIGN_OR_RAISE(const auto entry, catalog_.FindToRead(context, table));
+  ARROW_ASSIGN_OR_RAISE(const TableScan scan, ScanOf(entry, columns, filters));
+  ARROW_ASSIGN_OR_RAISE(auto result, Run(flight::AloneCallerOf(context), scan.sql, Wait::kAtMostABit));
   // Types and names; what may be NULL is said by the scan.
   const auto same = [](const std::shared_ptr<arrow::Field>& a, const std::shared_ptr<arrow::Field>& b) {
     return a->name() == b->name() && a->type()->Equals(*b->type());
@@ -263,25 +262,43 @@ AirportDoor::Bodies AirportDoor::ReadTable(const Context& context, const engine:
   return EndpointsOf(std::move(result), {scan.schema, scan.rows}, kParallelReads);
 }
 
-AirportDoor::Bodies AirportDoor::RunSql(const Context& context, const std::string& sql) {
+arrow::Result<engine::Description> AirportDoor::DescribeSql(const Context& context, const std::string& sql) {
   session::Caller caller = flight::CallerOf(context);
   caller.types = engine::Types::kDuckDb;
-  ARROW_ASSIGN_OR_RAISE(const auto description, queries_.DescribeFor(caller, sql));
+  ARROW_ASSIGN_OR_RAISE(auto description, queries_.DescribeFor(caller, sql));
+  // Other connections of the client process would find themselves in it.
+  if (description.has_transaction_statement) {
+    return arrow::Status::Invalid(
+        "airport has no transactions: BEGIN, COMMIT and ROLLBACK can't be sent with it. Each statement is "
+        "one of "
+        "its own; use Flight SQL for several in one.");
+  }
+  return description;
+}
+
+AirportDoor::Bodies AirportDoor::RunSql(const Context& context, const std::string& sql) {
+  ARROW_ASSIGN_OR_RAISE(const auto description, DescribeSql(context, sql));
   if (description.parameters->num_fields() > 0)
     return arrow::Status::Invalid("The statement has parameters, and airport has no values for them.");
   if (description.rows != nullptr) {
-    ARROW_ASSIGN_OR_RAISE(auto result, Run(context, sql));
+    ARROW_ASSIGN_OR_RAISE(auto result, Run(flight::CallerOf(context), sql, Wait::kAtMostABit));
     const auto schema = result->schema();
     // One reader: rows come in the order that the statement gives them.
     return EndpointsOf(std::move(result), {schema, std::nullopt}, 1);
   }
   ARROW_ASSIGN_OR_RAISE(const int64_t changed, queries_.Update(context, {sql, "", nullptr}));
   const std::string count = std::to_string(std::max<int64_t>(changed, 0));
-  ARROW_ASSIGN_OR_RAISE(auto result, Run(context, "SELECT CAST(" + count + " AS BIGINT) AS \"Count\"", true));
+  ARROW_ASSIGN_OR_RAISE(
+      auto result, Run(flight::AloneCallerOf(context), "SELECT CAST(" + count + " AS BIGINT) AS \"Count\"",
+                       Wait::kForFirstRows));
   return EndpointsOf(std::move(result), {CountSchema(), std::nullopt}, 1);
 }
 
 // ---- Changing what there is
+
+arrow::Status AirportDoor::Change(const Context& context, const std::string& sql) {
+  return queries_.UpdateFor(context, flight::AloneCallerOf(context), {sql, "", nullptr}).status();
+}
 
 AirportDoor::Bodies AirportDoor::CreateSchema(const Context& context, const Message& request) {
   ARROW_ASSIGN_OR_RAISE(const ClientName name, Unwrapped(ClientNameIn(request)));
@@ -290,7 +307,7 @@ AirportDoor::Bodies AirportDoor::CreateSchema(const Context& context, const Mess
   ARROW_ASSIGN_OR_RAISE(const auto place, catalog_.PlaceForSchema(context, name.catalog, schema));
   // DuckDB keeps no comments on schemas.
   const std::string quoted = flight::Quoted(place.catalog) + "." + flight::Quoted(place.schema);
-  ARROW_RETURN_NOT_OK(queries_.Update(context, {"CREATE SCHEMA " + quoted, "", nullptr}));
+  ARROW_RETURN_NOT_OK(Change(context, "CREATE SCHEMA " + quoted));
   ARROW_ASSIGN_OR_RAISE(const Message contents, ContentsOf({}));
   return std::vector<std::string>{Pack(contents)};
 }
@@ -304,7 +321,7 @@ AirportDoor::Bodies AirportDoor::DropSchema(const Context& context, const Messag
   ARROW_RETURN_NOT_OK(place.status());
   const std::string sql = "DROP SCHEMA " + flight::Quoted(place->catalog) + "." +
                           flight::Quoted(place->schema) + (cascade ? " CASCADE" : "");
-  ARROW_RETURN_NOT_OK(queries_.Update(context, {sql, "", nullptr}));
+  ARROW_RETURN_NOT_OK(Change(context, sql));
   return std::vector<std::string>{};
 }
 
@@ -320,7 +337,7 @@ arrow::Result<Columns> AirportDoor::ColumnsIn(const Context& context, const std:
   if (!schema.ok())
     return arrow::Status::Invalid("\"", where, "\" is no Arrow schema: ", schema.status().message());
   ARROW_ASSIGN_OR_RAISE(columns.types,
-                        Unwrapped(queries_.runner().TypeNames(flight::CallerOf(context), *schema)));
+                        Unwrapped(queries_.runner().TypeNames(flight::AloneCallerOf(context), *schema)));
   columns.names = (*schema)->field_names();
   return columns;
 }
@@ -334,7 +351,7 @@ AirportDoor::Bodies AirportDoor::ChangeTable(const Context& context, const std::
   ARROW_ASSIGN_OR_RAISE(const Columns columns, ColumnsIn(context, action, request));
   ARROW_ASSIGN_OR_RAISE(const Alteration alteration,
                         Unwrapped(AlterationOf(action, request, table, columns)));
-  ARROW_RETURN_NOT_OK(queries_.Update(context, {alteration.sql, "", nullptr}));
+  ARROW_RETURN_NOT_OK(Change(context, alteration.sql));
   if (alteration.name.empty()) return std::vector<std::string>{};
   const auto entry = catalog_.Find(context, {table.catalog, table.schema, alteration.name});
   ARROW_ASSIGN_OR_RAISE(const bool ignore, Unwrapped(FlagAt(request, "ignore_not_found")));

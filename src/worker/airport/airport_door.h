@@ -15,8 +15,9 @@
 namespace pondpilot::worker::airport {
 
 // DuckDB's airport extension as a client: Flight with a vocabulary of its own, in msgpack. Over the same
-// sessions, limits and locked engine as Flight SQL; each call stands for itself, and nothing is kept between
-// calls but results that were not read yet.
+// limits and locked engine as Flight SQL. Each call stands for itself, and nothing is kept between calls but
+// results that were not read yet. SQL as it is runs in the session of the client's channel; all else is on
+// connections of its own, since the client process has one channel for all that it does at the same time.
 class AirportDoor final : public flight::SideDoor {
  public:
   // `runner` must outlive the door.
@@ -67,9 +68,14 @@ class AirportDoor final : public flight::SideDoor {
   arrow::Result<arrow::flight::FlightInfo> Info(const Context& context, const Descriptor& descriptor);
   Bodies ReadTable(const Context& context, const engine::TableName& table, const Message& parameters);
   Bodies RunSql(const Context& context, const std::string& sql);
+  // What is known of SQL as it is; Invalid for what can't run here.
+  arrow::Result<engine::Description> DescribeSql(const Context& context, const std::string& sql);
   Bodies EndpointsOf(std::shared_ptr<session::OpenResult> result, ScanStore::Shape shape, size_t most);
-  arrow::Result<std::shared_ptr<session::OpenResult>> Run(const Context& context, const std::string& sql,
-                                                          bool wait = false);
+  enum class Wait { kForFirstRows, kAtMostABit };
+  arrow::Result<std::shared_ptr<session::OpenResult>> Run(session::Caller caller, const std::string& sql,
+                                                          Wait wait);
+  // Changes the catalog.
+  arrow::Status Change(const Context& context, const std::string& sql);
   arrow::Result<Columns> ColumnsIn(const Context& context, const std::string& action, const Message& request);
 
   flight::QueryDoor queries_;

@@ -22,6 +22,20 @@ namespace pondpilot::worker::airport {
 
 namespace fl = arrow::flight;
 
+// Columns of whole numbers.
+inline std::shared_ptr<arrow::RecordBatch> Batch(const std::vector<std::string>& names,
+                                                 const std::vector<std::vector<int64_t>>& columns) {
+  arrow::FieldVector fields;
+  arrow::ArrayVector arrays;
+  for (size_t i = 0; i < names.size(); ++i) {
+    arrow::Int64Builder builder;
+    EXPECT_TRUE(builder.AppendValues(columns[i]).ok());
+    fields.push_back(arrow::field(names[i], arrow::int64()));
+    arrays.push_back(*builder.Finish());
+  }
+  return arrow::RecordBatch::Make(arrow::schema(fields), static_cast<int64_t>(columns[0].size()), arrays);
+}
+
 class AirportTest : public testing::Test {
  protected:
   using Headers = std::vector<std::pair<std::string, std::string>>;
@@ -140,6 +154,18 @@ class AirportTest : public testing::Test {
     }
     if (tables.empty()) return nullptr;
     return arrow::ConcatenateTables(tables);
+  }
+  // The identifiers of a table's rows, as they lie.
+  std::vector<int64_t> RowIdsOf(const std::string& table) {
+    std::vector<int64_t> ids;
+    const auto rows = Scan(PathTo(table), {{"column_ids", {UINT64_MAX}}});
+    EXPECT_TRUE(rows.ok()) << rows.status().ToString();
+    if (!rows.ok() || *rows == nullptr) return ids;
+    for (const auto& chunk : (*rows)->GetColumnByName("rowid")->chunks()) {
+      const auto& column = static_cast<const arrow::Int64Array&>(*chunk);
+      ids.insert(ids.end(), column.raw_values(), column.raw_values() + column.length());
+    }
+    return ids;
   }
   // Sends the batch and ends; the metadata of the last message, and the batches that came back.
   arrow::Result<Message> Exchange(const std::string& operation, const std::string& table,

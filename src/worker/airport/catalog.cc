@@ -43,7 +43,7 @@ arrow::Result<std::vector<CatalogEntry>> Catalog::Schemas(const Context& context
   auto question = QuestionAbout(catalog);
   question.schemas = true;
   ARROW_ASSIGN_OR_RAISE(auto answer,
-                        flight::AskCatalog(runner_, flight::CallerOf(context), question, "schemas"));
+                        flight::AskCatalog(runner_, flight::AloneCallerOf(context), question, "schemas"));
   std::erase_if(answer.entries, [](const CatalogEntry& entry) { return !IsServed(entry); });
   return std::move(answer.entries);
 }
@@ -53,7 +53,7 @@ arrow::Result<Catalog::Content> Catalog::Read(const Context& context, const std:
   auto question = QuestionAbout(catalog);
   question.columns = true;
   ARROW_ASSIGN_OR_RAISE(auto answer,
-                        flight::AskCatalog(runner_, flight::CallerOf(context), question, "tables"));
+                        flight::AskCatalog(runner_, flight::AloneCallerOf(context), question, "tables"));
   std::vector<std::pair<std::string, std::string>> real;
   std::map<std::pair<std::string, std::string>, std::string> comments;
   for (const CatalogEntry& schema : schemas) {
@@ -124,13 +124,23 @@ arrow::Result<std::string> Catalog::List(const Context& context, const std::stri
 }
 
 arrow::Result<CatalogEntry> Catalog::Find(const Context& context, const engine::TableName& table) {
+  return FindOne(context, table, false);
+}
+
+arrow::Result<CatalogEntry> Catalog::FindToRead(const Context& context, const engine::TableName& table) {
+  return FindOne(context, table, true);
+}
+
+arrow::Result<CatalogEntry> Catalog::FindOne(const Context& context, const engine::TableName& table,
+                                             bool row_id_base) {
   auto question = QuestionAbout(table.catalog);
   question.catalog = table.catalog;
   question.schema = table.schema;
   question.name = table.table;
+  question.row_id_base = row_id_base;
   question.columns = true;
   ARROW_ASSIGN_OR_RAISE(auto answer,
-                        flight::AskCatalog(runner_, flight::CallerOf(context), question, "tables"));
+                        flight::AskCatalog(runner_, flight::AloneCallerOf(context), question, "tables"));
   for (CatalogEntry& entry : answer.entries) {
     if (IsServed(entry) && entry.details && entry.columns != nullptr && entry.columns->num_fields() > 0)
       return std::move(entry);

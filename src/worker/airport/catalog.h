@@ -30,6 +30,8 @@ class Catalog {
 
   // The table or view of these names; KeyError when it is not there.
   arrow::Result<engine::CatalogEntry> Find(const Context& context, const engine::TableName& table);
+  // The same, with what a scan that begins afterwards needs of it.
+  arrow::Result<engine::CatalogEntry> FindToRead(const Context& context, const engine::TableName& table);
   // The schemas of a catalog.
   arrow::Result<std::vector<SchemaName>> SchemasOf(const Context& context, const std::string& catalog);
   // The schema that a client means; KeyError when it is not there.
@@ -47,6 +49,8 @@ class Catalog {
   };
   arrow::Result<std::vector<engine::CatalogEntry>> Schemas(const Context& context,
                                                            const std::string& catalog);
+  arrow::Result<engine::CatalogEntry> FindOne(const Context& context, const engine::TableName& table,
+                                              bool row_id_base);
   arrow::Result<Content> Read(const Context& context, const std::string& catalog);
   static Message VersionOf(const Content& content);
 

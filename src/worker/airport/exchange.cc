@@ -109,7 +109,7 @@ arrow::Status Exchange::Serve(const Context& context, fl::FlightMessageReader& r
     if (writer.WriteRecordBatch(*rows).ok()) return {};
     return base::Fail(base::ErrorCode::kCancelled, "The client has gone.");
   };
-  auto changed = runner_.Change(flight::CallerOf(context), change, **upload, send);
+  auto changed = runner_.Change(flight::AloneCallerOf(context), change, **upload, send);
   if (!changed) return flight::ToArrowStatus(changed.error());
   return writer.WriteMetadata(
       arrow::Buffer::FromString(Pack(Message{{"total_changed", static_cast<uint64_t>(*changed)}})));

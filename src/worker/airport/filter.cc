@@ -78,7 +78,8 @@ std::string NumberText(double number) {
   return error == std::errc() ? std::string(text.data(), end) : std::string();
 }
 
-// The SQL of a value of the type; nullopt where its JSON form leaves a doubt.
+// The SQL of a value of the type; nullopt where its JSON form leaves a doubt. Functions are named in full,
+// and no operator but comparisons is used: users may have macros of such names.
 std::optional<std::string> ValueSql(const json& value, std::string_view type) {
   // Beyond are DuckDB's infinities, and what can't be computed.
   constexpr int64_t kMaxDays = 100'000'000;
@@ -100,8 +101,8 @@ std::optional<std::string> ValueSql(const json& value, std::string_view type) {
     const std::string number = "CAST(" + NumberText(value.get<double>()) + " AS DOUBLE)";
     return type == "DOUBLE" ? number : "CAST(" + number + " AS FLOAT)";
   }
-  if (type == "DATE" && within(kMaxDays)) return "(DATE '1970-01-01' + " + value.dump() + ")";
-  if (type == "TIMESTAMP" && within(kMaxMicros)) return "make_timestamp(" + value.dump() + ")";
+  if (type == "DATE" && within(kMaxDays)) return "system.main.make_date(" + value.dump() + ")";
+  if (type == "TIMESTAMP" && within(kMaxMicros)) return "system.main.make_timestamp(" + value.dump() + ")";
   if (type == "VARCHAR" && value.is_string()) {
     const auto& text = value.get_ref<const std::string&>();
     if (text.contains('\0') || !base::IsUtf8(text)) return std::nullopt;
@@ -232,10 +233,8 @@ class Reader {
     if (!name.is_string() || type == nullptr) return std::nullopt;
     const auto type_id = TextAt(*type, "id");
     const auto& text = name.get_ref<const std::string&>();
-    if (text == "rowid" && table_.row_ids) {
-      if (type_id != "BIGINT") return std::nullopt;
-      return Column{.sql = "rowid", .type = "BIGINT"};
-    }
+    // The client's row identifiers are others than the table's.
+    if (text == "rowid" && table_.row_ids) return std::nullopt;
     const auto column = std::ranges::find(table_.columns, text, &engine::ColumnDetails::name);
     if (column == table_.columns.end() || column->type_id != type_id || !column->plain) return std::nullopt;
     if (!own_ && !ComparesAlike(type_id, table_.kind)) alike = false;

@@ -30,7 +30,7 @@ class Examiner final : public nlohmann::json_sax<json> {
   bool string(string_t&) override { return Value(); }
   bool binary(binary_t&) override { return Value(); }
   bool start_object(size_t size) override { return Open(true, size); }
-  bool key(string_t&) override { return true; }
+  bool key(string_t& text) override { return text.size() <= kMaxKeyBytes; }
   bool end_object() override { return Close(); }
   bool start_array(size_t size) override { return Open(false, size); }
   bool end_array() override { return Close(); }
@@ -44,6 +44,7 @@ class Examiner final : public nlohmann::json_sax<json> {
 
   bool Open(bool is_map, size_t size) {
     if (levels_.size() >= static_cast<size_t>(kMaxDepth) || ++values_ > kMaxValues) return false;
+    if (is_map && size > kMaxKeys) return false;
     levels_.push_back({is_map, size});
     at_key_ = is_map && size > 0;
     return true;

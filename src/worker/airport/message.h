@@ -15,9 +15,12 @@ namespace pondpilot::worker::airport {
 // document. Maps keep their order.
 using Message = nlohmann::ordered_json;
 
-// A message is refused that is nested more deeply, or has more values.
+// A message is refused that is nested more deeply, or has more values, or a map with more keys or longer
+// ones: each key is looked for among those before it.
 inline constexpr int kMaxDepth = 32;
 inline constexpr size_t kMaxValues = 200'000;
+inline constexpr size_t kMaxKeys = 128;
+inline constexpr size_t kMaxKeyBytes = 1024;
 
 // Reads one message. Text may have been sent as str or as bin, keys of maps as well. kInvalidArgument for
 // bytes that are anything else, for what follows the message, and past a bound.

@@ -93,6 +93,32 @@ TEST(MessageTest, DepthAndSizeAreBounded) {
   EXPECT_FALSE(Unpack(many).has_value());
 }
 
+TEST(MessageTest, KeysAreBounded) {
+  const auto with_keys = [](size_t count) {
+    std::string map = Bytes("de");  // map 16
+    map += static_cast<char>(count >> 8);
+    map += static_cast<char>(count & 0xff);
+    for (size_t i = 0; i < count; ++i) {
+      const std::string key = std::to_string(i + 1000);
+      map += static_cast<char>(0xa0 + key.size());
+      map += key + "\xc0";
+    }
+    return map;
+  };
+  EXPECT_EQ(Unpack(with_keys(kMaxKeys))->size(), kMaxKeys);
+  EXPECT_FALSE(Unpack(with_keys(kMaxKeys + 1)).has_value());
+  // Each key is looked for among those before it: of these bytes that would be two thousand million times.
+  EXPECT_FALSE(Unpack(with_keys(65'535)).has_value());
+  const auto with_key_of = [](size_t bytes) {
+    std::string map = Bytes("81da");  // map 1, str 16
+    map += static_cast<char>(bytes >> 8);
+    map += static_cast<char>(bytes & 0xff);
+    return map + std::string(bytes, 'k') + "\xc0";
+  };
+  EXPECT_TRUE(Unpack(with_key_of(kMaxKeyBytes)).has_value());
+  EXPECT_FALSE(Unpack(with_key_of(kMaxKeyBytes + 1)).has_value());
+}
+
 TEST(MessageTest, RepliesAreTheseBytes) {
   EXPECT_EQ(base::ToHex(Pack(Message{{"identifier", nullptr}})), "81aa6964656e746966696572c0");
   EXPECT_EQ(base::ToHex(Pack(Message{{"identifier", "abc"}})), "81aa6964656e746966696572a3616263");

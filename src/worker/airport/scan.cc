@@ -20,16 +20,22 @@ std::string ConditionOf(const Filter& filter) {
   if (!filter.direct.empty()) condition = filter.direct;
   if (!filter.here.empty()) {
     // An expression of which nobody knows what it gives stays where it is: DuckDB hands no part of it on.
-    condition += (condition.empty() ? "" : " AND ") + std::string("CASE WHEN random() >= 0 THEN ") +
-                 filter.here + " END";
+    condition += (condition.empty() ? "" : " AND ") +
+                 std::string("CASE WHEN system.main.random() >= 0 THEN ") + filter.here + " END";
   }
   return condition.empty() ? "" : " WHERE " + condition;
 }
 
+// Functions are named in full: a client may have macros of their names, and operators are functions.
+std::string RowIdSql(int64_t base) {
+  return "system.main.add(rowid, CAST(" + std::to_string(base) + " AS BIGINT)) AS rowid";
+}
+
 }  // namespace
 
-TableScan ScanOf(const engine::CatalogEntry& entry, const std::optional<std::vector<uint64_t>>& columns,
-                 const std::string& json_filters) {
+arrow::Result<TableScan> ScanOf(const engine::CatalogEntry& entry,
+                                const std::optional<std::vector<uint64_t>>& columns,
+                                const std::string& json_filters) {
   using flight::Quoted;
   const engine::TableDetails& details = *entry.details;
   const auto advertised = SchemaOf(entry);
@@ -44,7 +50,9 @@ TableScan ScanOf(const engine::CatalogEntry& entry, const std::optional<std::vec
     const std::string name = is_row_id ? kRowId : Quoted(field->name());
     scan.sql += i == 0 ? "SELECT " : ", ";
     if (wanted(is_row_id ? kRowIdColumn : static_cast<uint64_t>(i))) {
-      scan.sql += name;
+      if (is_row_id && !details.row_id_base)
+        return arrow::Status::NotImplemented("The table has too many rows for row identifiers.");
+      scan.sql += is_row_id ? RowIdSql(*details.row_id_base) : name;
       fields.push_back(field);
     } else {
       // NULL of the column's own type, which is not read for it.

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <arrow/result.h>
+
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -14,7 +16,7 @@ class Schema;
 
 namespace pondpilot::worker::airport {
 
-// Reading a table for an airport client.
+// Reading a table for an airport client. Its row identifiers are those that Connection::Change takes.
 struct TableScan {
   std::string sql;
   // Of the rows: all columns that the table is advertised with. Those that were not asked for are NULL.
@@ -25,8 +27,10 @@ struct TableScan {
 
 // `columns`: positions of the columns that are wanted, as the client counts them; anything that is no
 // position stands for the row identifier or for no column at all; without it, all are wanted. `json_filters`
-// may be empty. Not for an entry without a schema (SchemaOf).
-TableScan ScanOf(const engine::CatalogEntry& entry, const std::optional<std::vector<uint64_t>>& columns,
-                 const std::string& json_filters);
+// may be empty. Not for an entry without a schema (SchemaOf). NotImplemented when row identifiers
+// are wanted of a table that has too many rows for them.
+arrow::Result<TableScan> ScanOf(const engine::CatalogEntry& entry,
+                                const std::optional<std::vector<uint64_t>>& columns,
+                                const std::string& json_filters);
 
 }  // namespace pondpilot::worker::airport

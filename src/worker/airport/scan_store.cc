@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <functional>
 #include <utility>
 
 #include "worker/airport/message.h"
@@ -13,11 +14,10 @@ namespace pondpilot::worker::airport {
 
 namespace fl = arrow::flight;
 
-// One result, and how its readers fare.
+// One result, and those who read it. Which of them there are changes under the store's mutex alone.
 class SharedResult {
  public:
-  SharedResult(std::shared_ptr<session::OpenResult> result, std::optional<uint64_t> rows)
-      : result_(std::move(result)), rows_(rows) {}
+  explicit SharedResult(std::optional<uint64_t> rows) : rows_(rows) {}
 
   struct Part {
     std::shared_ptr<arrow::RecordBatch> batch;  // nullptr at the end
@@ -49,33 +49,57 @@ class SharedResult {
     return part;
   }
 
-  // From any thread, while another reads.
-  void Cancel() {
+  // A reader comes; `last`: no other will. The result for the first one, nullptr for those that find it here.
+  void Enter(std::shared_ptr<session::OpenResult> result, bool last) {
     const std::lock_guard lock(holding_);
-    if (result_) result_->Cancel();
+    if (result) result_ = std::move(result);
+    ++readers_;
+    last_ = last;
+    deserted_.reset();
   }
 
-  // A reader has left with rows that it may not have delivered.
-  void Break() {
-    Cancel();
-    const std::lock_guard lock(reading_);
-    if (ended_ || error_) return;
-    error_ = base::Error{base::ErrorCode::kCancelled, "Another reader of this result has left.", "", {}};
-    LetGo();
+  // A reader goes, whose client had gone already (NoteGone) or not. When it was the only one, gives what is
+  // left of the result, for those who may come yet; nullptr when others read on, or nothing is left.
+  std::shared_ptr<session::OpenResult> Leave(bool gone) {
+    const std::lock_guard lock(holding_);
+    --readers_;
+    if (gone) --gone_;
+    return readers_ == 0 ? std::move(result_) : nullptr;
+  }
+
+  // A reader's client has gone, said again and again until the reader leaves; it may be waiting for rows. The
+  // statement is stopped when nobody else reads and nobody else can come, or has come for kGrace.
+  void NoteGone(bool first, base::Clock::Steady now) {
+    const std::lock_guard lock(holding_);
+    if (first) ++gone_;
+    if (gone_ < readers_ || !result_) return;
+    if (!deserted_) deserted_ = now;
+    if (last_ || now - *deserted_ >= kGrace) result_->Cancel();
   }
 
  private:
+  // Clients with a LIMIT leave one ticket and take the next in no order.
+  static constexpr std::chrono::seconds kGrace{5};
+
   // Its connection is free from then on, although there may be tickets that were not used. With `reading_`
   // held.
   void LetGo() {
+    std::shared_ptr<session::OpenResult>
+        ended;  // goes outside the lock: it waits for the watch, which takes it
     const std::lock_guard lock(holding_);
-    result_.reset();
+    ended = std::move(result_);
   }
 
   std::mutex reading_;
-  std::mutex holding_;  // guards the pointer; taken after `reading_`
+  std::mutex holding_;  // guards what follows; taken after `reading_`
+  // Whoever reads has come under `holding_`, and holds `reading_`.
   std::shared_ptr<session::OpenResult> result_;
-  const std::optional<uint64_t> rows_;
+  size_t readers_ = 0;
+  size_t gone_ = 0;                              // of them
+  bool last_ = false;                            // nobody else can come
+  std::optional<base::Clock::Steady> deserted_;  // all have gone since
+
+  const std::optional<uint64_t> rows_;  // guarded by `reading_`, as what follows
   uint64_t sent_ = 0;
   bool ended_ = false;
   std::optional<base::Error> error_;
@@ -111,11 +135,11 @@ std::optional<TicketName> NameOf(std::string_view ticket) {
 // What one ticket gives, as batches. Keeps the progress that belongs to the last one.
 class PartReader final : public arrow::RecordBatchReader {
  public:
-  PartReader(std::shared_ptr<SharedResult> result, std::shared_ptr<arrow::Schema> schema)
-      : result_(std::move(result)), schema_(std::move(schema)) {}
-  ~PartReader() override {
-    if (!ended_) result_->Break();
-  }
+  // `left`: runs when it goes, with whether its client had gone.
+  PartReader(std::shared_ptr<SharedResult> result, std::shared_ptr<arrow::Schema> schema,
+             std::function<void(bool gone)> left)
+      : result_(std::move(result)), schema_(std::move(schema)), left_(std::move(left)) {}
+  ~PartReader() override { left_(gone_); }
   PartReader(const PartReader&) = delete;
   PartReader& operator=(const PartReader&) = delete;
 
@@ -131,23 +155,28 @@ class PartReader final : public arrow::RecordBatchReader {
   }
 
   const std::optional<double>& progress() const { return progress_; }
-  SharedResult& result() { return *result_; }
+
+  // On the watch's thread, which has ended with it when the reader goes.
+  void NoteGone(base::Clock::Steady now) { result_->NoteGone(!std::exchange(gone_, true), now); }
 
  private:
   std::shared_ptr<SharedResult> result_;
   std::shared_ptr<arrow::Schema> schema_;
+  const std::function<void(bool gone)> left_;
   std::optional<double> progress_;
   bool ended_ = false;
+  bool gone_ = false;
 };
 
 class PartStream final : public fl::FlightDataStream {
  public:
-  PartStream(std::shared_ptr<PartReader> reader, session::CallWatch& watch,
+  PartStream(std::shared_ptr<PartReader> reader, session::CallWatch& watch, const base::Clock& clock,
              const fl::ServerCallContext& context)
       : reader_(std::move(reader)),
         batches_(reader_),
         guard_(
-            watch, [&context] { return context.is_cancelled(); }, [this] { reader_->result().Cancel(); }) {}
+            watch, [&context] { return context.is_cancelled(); },
+            [this, &clock] { reader_->NoteGone(clock.Now()); }) {}
 
   std::shared_ptr<arrow::Schema> schema() override { return batches_.schema(); }
   arrow::Result<fl::FlightPayload> GetSchemaPayload() override { return batches_.GetSchemaPayload(); }
@@ -186,7 +215,7 @@ std::vector<std::string> ScanStore::Put(std::shared_ptr<session::OpenResult> res
                                         size_t count) {
   count = std::clamp<size_t>(count, 1, kMaxTickets);
   Scan scan;
-  scan.handle = tickets_.Put(std::move(result));
+  scan.handle = scan.waiting = tickets_.Put(std::move(result));
   scan.shape = std::move(shape);
   scan.unused = (1U << count) - 1;
   scan.last_used = clock_.Now();
@@ -209,23 +238,38 @@ arrow::Result<std::unique_ptr<fl::FlightDataStream>> ScanStore::Open(const fl::S
     const auto scan = std::ranges::find(scans_, name->handle, &Scan::handle);
     const uint32_t bit = 1U << name->index;
     if (scan == scans_.end() || (scan->unused & bit) == 0) return NoScan();
-    if (scan->result == nullptr) {
-      auto taken = tickets_.Take(scan->handle);
+    std::shared_ptr<session::OpenResult> waiting;
+    if (!scan->waiting.empty()) {
+      auto taken = tickets_.Take(scan->waiting);
       if (!taken) {
         scans_.erase(scan);
         return NoScan();
       }
-      scan->result = std::make_shared<SharedResult>(std::move(*taken), scan->shape.rows);
+      waiting = std::move(*taken);
+      scan->waiting.clear();
     }
+    if (scan->result == nullptr) scan->result = std::make_shared<SharedResult>(scan->shape.rows);
     scan->unused &= ~bit;
     scan->last_used = clock_.Now();
+    scan->result->Enter(std::move(waiting), scan->unused == 0);
     result = scan->result;
     schema = scan->shape.schema;
     // Its readers keep it.
     if (scan->unused == 0) scans_.erase(scan);
   }
-  auto reader = std::make_shared<PartReader>(std::move(result), std::move(schema));
-  return std::make_unique<PartStream>(std::move(reader), watch_, context);
+  auto reader = std::make_shared<PartReader>(
+      result, std::move(schema),
+      [this, result, handle = name->handle](bool gone) { Leave(handle, *result, gone); });
+  return std::make_unique<PartStream>(std::move(reader), watch_, clock_, context);
+}
+
+void ScanStore::Leave(const std::string& handle, SharedResult& result, bool gone) {
+  std::shared_ptr<session::OpenResult> rest;  // of what nobody can read any more; ends outside the lock
+  const std::lock_guard lock(mutex_);
+  rest = result.Leave(gone);
+  if (rest == nullptr) return;
+  const auto scan = std::ranges::find(scans_, handle, &Scan::handle);
+  if (scan != scans_.end()) scan->waiting = tickets_.Put(std::move(rest));
 }
 
 }  // namespace pondpilot::worker::airport

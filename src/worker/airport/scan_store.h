@@ -18,9 +18,9 @@ namespace pondpilot::worker::airport {
 class SharedResult;
 
 // Results that clients read through several tickets at the same time. It is one statement, so what the
-// tickets give is of one moment; each row comes through one of them. Until the first is used the result is
-// the TicketStore's, and goes with it. A ticket works once; also after the others have taken all rows it
-// does, for kLife. Thread-safe.
+// tickets give is of one moment; each row comes through one of them. While nobody reads the result is the
+// TicketStore's, and goes with it. A ticket works once; also after the others have taken all rows it does,
+// for kLife. Thread-safe.
 class ScanStore {
  public:
   // All must outlive the store and what it gives.
@@ -39,8 +39,9 @@ class ScanStore {
   static bool IsTicket(std::string_view ticket);
 
   // The rows that come through a ticket, each batch with the progress of all of them. KeyError for a ticket
-  // that was used, has expired or never was. A reader that leaves before its end stops the statement: what it
-  // took with it would be missing.
+  // that was used, has expired or never was. A reader that leaves before its end, as those of a client with
+  // enough rows do, takes along what it has taken and no more: the others read on. Its client knows that it
+  // has not had all. The last one that leaves stops the statement.
   arrow::Result<std::unique_ptr<arrow::flight::FlightDataStream>> Open(
       const arrow::flight::ServerCallContext& context, const std::string& ticket);
 
@@ -51,13 +52,16 @@ class ScanStore {
 
  private:
   struct Scan {
-    std::string handle;  // in the TicketStore
+    std::string handle;  // what its tickets call it
+    std::string
+        waiting;  // in the TicketStore, while nobody reads; empty when somebody does or nothing is left
     Shape shape;
     uint32_t unused = 0;                   // tickets, a bit each
     std::shared_ptr<SharedResult> result;  // once the first ticket was used
     base::Clock::Steady last_used;
   };
   void Sweep();
+  void Leave(const std::string& handle, SharedResult& result, bool gone);
 
   session::TicketStore& tickets_;
   session::CallWatch& watch_;

@@ -4,8 +4,6 @@
 #include <arrow/util/compression.h>
 #include <arrow/util/key_value_metadata.h>
 
-#include <algorithm>
-#include <array>
 #include <string_view>
 
 #include "base/secret.h"
@@ -17,16 +15,6 @@ namespace fl = arrow::flight;
 
 // Schemas are compressed once and read once.
 constexpr int kZstdLevel = 3;
-
-// The client fails on statistics of other types, and asks for those of all columns or of none.
-bool HasStatistics(const engine::ColumnDetails& column) {
-  static constexpr std::array<std::string_view, 24> kTypes = {
-      "BOOLEAN",       "TINYINT",      "SMALLINT",     "INTEGER",      "BIGINT",    "UTINYINT",
-      "USMALLINT",     "UINTEGER",     "UBIGINT",      "HUGEINT",      "UHUGEINT",  "FLOAT",
-      "DOUBLE",        "DECIMAL",      "DATE",         "TIME",         "TIMESTAMP", "TIMESTAMP_S",
-      "TIMESTAMP_SEC", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP_TZ", "UUID",      "VARCHAR"};
-  return std::ranges::find(kTypes, column.type_id) != kTypes.end();
-}
 
 std::shared_ptr<arrow::Field> FieldOf(const std::shared_ptr<arrow::Field>& field,
                                       const engine::ColumnDetails& column) {
@@ -61,9 +49,8 @@ std::shared_ptr<arrow::Schema> SchemaOf(const engine::CatalogEntry& entry) {
     fields.push_back(
         arrow::field(kRowId, arrow::int64(), true, arrow::KeyValueMetadata::Make({"is_rowid"}, {"1"})));
   }
-  const bool statistics = details.row_ids && std::ranges::all_of(details.columns, HasStatistics);
-  auto metadata = statistics ? arrow::KeyValueMetadata::Make({"can_produce_statistics"}, {"1"}) : nullptr;
-  return arrow::schema(std::move(fields), std::move(metadata));
+  // Without can_produce_statistics: see statistics.h.
+  return arrow::schema(std::move(fields));
 }
 
 fl::FlightDescriptor DescriptorOf(const engine::CatalogEntry& entry) {

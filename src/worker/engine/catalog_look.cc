@@ -109,8 +109,9 @@ bool Matches(const std::string& name, const std::optional<std::string>& exact,
 
 class Looker {
  public:
-  Looker(duckdb::ClientContext& context, const CatalogQuestion& question, std::vector<CatalogEntry>& entries)
-      : context_(context), question_(question), entries_(entries) {}
+  Looker(duckdb::ClientContext& context, const CatalogQuestion& question, RowIds& row_ids,
+         std::vector<CatalogEntry>& entries)
+      : context_(context), question_(question), row_ids_(row_ids), entries_(entries) {}
 
   void At(duckdb::AttachedDatabase& database) {
     std::vector<duckdb::reference<duckdb::SchemaCatalogEntry>> schemas;
@@ -165,12 +166,15 @@ class Looker {
     if (question_.details) {
       entry.details = is_view ? DetailsOf(found.Cast<duckdb::ViewCatalogEntry>())
                               : DetailsOf(context_, found.Cast<duckdb::TableCatalogEntry>());
+      if (question_.row_id_base && entry.details->row_ids)
+        entry.details->row_id_base = row_ids_.BaseOf(found.Cast<duckdb::TableCatalogEntry>().GetStorage());
     }
     entries_.push_back(std::move(entry));
   }
 
   duckdb::ClientContext& context_;
   const CatalogQuestion& question_;
+  RowIds& row_ids_;
   std::vector<CatalogEntry>& entries_;
 };
 
@@ -193,7 +197,8 @@ Result<CatalogAnswer> DuckDbConnection::Look(const CatalogQuestion& question) {
             return base::Fail(base::ErrorCode::kCancelled, "The statement was cancelled.");
           std::vector<CatalogEntry> entries;
           try {
-            context.RunFunctionInTransaction([&] { Looker(context, question, entries).At(*database); });
+            context.RunFunctionInTransaction(
+                [&] { Looker(context, question, engine_.row_ids(), entries).At(*database); });
             std::ranges::move(entries, std::back_inserter(answer.entries));
             ++answer.answered;
           } catch (const std::exception& thrown) {

@@ -6,6 +6,7 @@
 #include <arrow/type.h>
 
 #include <algorithm>
+#include <ranges>
 
 #include "worker/engine/attach.h"
 #include "worker/engine/connection.h"
@@ -42,9 +43,12 @@ std::string ReturningSql(const TableChange& change) {
   return list;
 }
 
-std::string StatementOf(const TableChange& change, const arrow::Schema& source) {
+// `row_base`: of the row identifiers in the source.
+std::string StatementOf(const TableChange& change, const arrow::Schema& source, int64_t row_base) {
   const auto fields = static_cast<size_t>(source.num_fields());
-  const std::string by_row_id = " WHERE target.rowid = source." + SourceColumn(fields - 1);
+  const std::string by_row_id = " WHERE target.rowid = system.main.subtract(source." +
+                                SourceColumn(fields - 1) + ", CAST(" + std::to_string(row_base) +
+                                " AS BIGINT))";
   std::string written;
   std::string values;
   for (const std::string& column : change.columns) {
@@ -92,8 +96,18 @@ Result<void> CheckSource(const TableChange& change, const arrow::Schema& source)
   return {};
 }
 
-// How many different rows the batches name.
-Result<int64_t> CountNamedRows(const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches) {
+base::Error Moved() {
+  return {
+      ErrorCode::kAborted,
+      "The rows may have moved since they were read: a checkpoint has compacted the table, or the table was "
+      "changed or made anew. Nothing was changed; run the statement again.",
+      "",
+      {}};
+}
+
+// How many different rows the batches name; all by identifiers of `base`.
+Result<int64_t> CountNamedRows(const std::vector<std::shared_ptr<arrow::RecordBatch>>& batches,
+                               std::optional<int64_t> base) {
   std::vector<int64_t> ids;
   for (const auto& batch : batches) {
     const auto& column = static_cast<const arrow::Int64Array&>(*batch->column(batch->num_columns() - 1));
@@ -101,6 +115,8 @@ Result<int64_t> CountNamedRows(const std::vector<std::shared_ptr<arrow::RecordBa
       return Fail(ErrorCode::kInvalidArgument, "A rowid is NULL; each row must be named.");
     ids.insert(ids.end(), column.raw_values(), column.raw_values() + column.length());
   }
+  if (!std::ranges::all_of(ids, [&](int64_t id) { return RowIds::BaseIn(id) == base; }))
+    return std::unexpected(Moved());
   std::ranges::sort(ids);
   return std::ranges::unique(ids).begin() - ids.begin();
 }
@@ -117,10 +133,29 @@ Result<std::shared_ptr<arrow::RecordBatch>> OneBatchOf(DuckDbStream& stream) {
 
 }  // namespace
 
+std::optional<int64_t> DuckDbConnection::HoldRows(const TableName& name) {
+  using Modification = duckdb::DatabaseModificationType;
+  std::optional<int64_t> base;
+  auto& context = *connection_->context;
+  context.RunFunctionInTransaction([&] {
+    auto& catalog = duckdb::Catalog::GetCatalog(context, duckdb::Identifier(name.catalog));
+    // A transaction that writes excludes checkpoints; one that has only read does not.
+    duckdb::MetaTransaction::Get(context).ModifyDatabase(
+        catalog.GetAttached(), Modification(Modification::DELETE_DATA | Modification::UPDATE_DATA));
+    const duckdb::QualifiedName qualified{duckdb::Identifier(name.catalog), duckdb::Identifier(name.schema),
+                                          duckdb::Identifier(name.table)};
+    auto& table = catalog.GetEntry<duckdb::TableCatalogEntry>(context, qualified);
+    if (table.IsDuckTable()) base = engine_.row_ids().CurrentBase(table.GetStorage());
+  });
+  return base;
+}
+
 Result<int64_t> DuckDbConnection::ChangeRows(const TableChange& change, RowSource& source,
                                              const std::shared_ptr<arrow::Schema>& schema,
                                              const BatchSink& returned, bool& wrote) {
-  const std::string sql = StatementOf(change, *schema);
+  std::optional<int64_t> row_base;
+  if (change.kind != Write::kInsert) row_base = HoldRows(change.table);
+  const std::string sql = StatementOf(change, *schema, row_base.value_or(0));
   const bool answers = !change.returned.empty();
   int64_t rows = 0;
   for (;;) {
@@ -130,7 +165,7 @@ Result<int64_t> DuckDbConnection::ChangeRows(const TableChange& change, RowSourc
     if (window->empty()) return rows;
     int64_t named = 0;
     if (change.kind != Write::kInsert) {
-      auto counted = CountNamedRows(*window);
+      auto counted = CountNamedRows(*window, row_base);
       if (!counted) return counted;
       named = *counted;
     }

@@ -43,7 +43,6 @@ class DuckDbConnection final : public Connection {
   base::Result<int64_t> Ingest(const IngestTarget& target, RowSource& source) override;
   base::Result<int64_t> Change(const TableChange& change, RowSource& source,
                                const BatchSink& returned) override;
-  base::Result<ColumnStatistics> Statistics(const TableName& table, const std::string& column) override;
   base::Result<std::vector<std::string>> TypeNames(const std::shared_ptr<arrow::Schema>& schema) override;
   base::Result<CatalogAnswer> Look(const CatalogQuestion& question) override;
   base::Result<void> Begin() override;
@@ -96,6 +95,9 @@ class DuckDbConnection final : public Connection {
   // The next batches of a source under `accepted`, of `bytes` together or a little more; none at its end.
   base::Result<std::vector<std::shared_ptr<arrow::RecordBatch>>> Gather(
       RowSource& source, const std::shared_ptr<arrow::Schema>& accepted, int64_t bytes);
+  // From here on nothing moves the table's rows until the transaction ends. Gives the base of their
+  // identifiers, if anybody has any.
+  std::optional<int64_t> HoldRows(const TableName& name);
   base::Result<int64_t> ChangeRows(const TableChange& change, RowSource& source,
                                    const std::shared_ptr<arrow::Schema>& schema, const BatchSink& returned,
                                    bool& wrote);

@@ -73,6 +73,9 @@ Result<Description> DuckDbConnection::Describe(std::string_view sql, Types types
     auto statements = Parse(sql);
     if (!statements) return std::unexpected(statements.error());
     Description description{nullptr, arrow::schema({})};
+    description.has_transaction_statement = std::ranges::any_of(*statements, [](const auto& statement) {
+      return statement->type == duckdb::StatementType::TRANSACTION_STATEMENT;
+    });
     if (statements->size() > 1) {
       // A later one may need what an earlier one makes: none can be planned.
       for (const auto& statement : *statements) {

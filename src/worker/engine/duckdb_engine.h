@@ -15,6 +15,7 @@
 #include "worker/engine/duckdb_headers.h"
 #include "worker/engine/engine.h"
 #include "worker/engine/memory_plan.h"
+#include "worker/engine/row_ids.h"
 #include "worker/engine/silence_watch.h"
 #include "worker/engine/statement_policy.h"
 
@@ -39,6 +40,7 @@ class DuckDbEngine final : public Engine {
 
   const StatementPolicy& policy() const { return *policy_; }
   CancelFollowUp& follow_up() { return follow_up_; }
+  RowIds& row_ids() { return row_ids_; }
   // Looks at every error for what concerns the whole engine: it is unusable, memory ran out.
   void NoteError(const base::Error& error);
   // Before a statement: when the last one ran out of memory, what it left behind is given back first.
@@ -63,6 +65,7 @@ class DuckDbEngine final : public Engine {
   std::unique_ptr<duckdb::Connection> own_;
   std::unique_ptr<StatementPolicy> policy_;
   CancelFollowUp follow_up_;
+  RowIds row_ids_;
   std::optional<SilenceWatch> silence_;
   std::atomic<bool> locked_{false};
   std::atomic<bool> healthy_{true};

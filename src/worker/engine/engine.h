@@ -125,6 +125,8 @@ struct Description {
   std::shared_ptr<arrow::Schema> rows;
   // A field for each parameter, in order, named as in the text ("1", "name"). Utf8 where DuckDB can't tell.
   std::shared_ptr<arrow::Schema> parameters;
+  // A statement of the text begins or ends a transaction.
+  bool has_transaction_statement = false;
 };
 
 // Rows that come from a client, batch by batch. Nothing of them is trusted.
@@ -171,20 +173,12 @@ struct TableDetails {
   std::string comment;
   std::string kind;  // of its database: "duckdb", "postgres", …
   bool read_only = true;
-  bool row_ids = false;          // the name rowid stands for DuckDB's own row identifiers
+  bool row_ids = false;  // the name rowid stands for DuckDB's own row identifiers
+  // When asked for, of a table with row identifiers: what is added to those that a scan gives that begins
+  // afterwards, for Connection::Change to take them.
+  std::optional<int64_t> row_id_base;
   std::optional<uint64_t> rows;  // about
   std::vector<ColumnDetails> columns;
-};
-
-// What the engine knows of a column's values, without looking at them: nothing that is said is wrong, but it
-// need not be tight.
-struct ColumnStatistics {
-  std::string type;                // as SQL
-  std::optional<std::string> min;  // as SQL, of that type
-  std::optional<std::string> max;
-  bool has_null = true;
-  bool has_not_null = true;
-  uint64_t distinct = 0;  // about; 0 when not known
 };
 
 // Rows of a table that are written one by one.
@@ -193,7 +187,7 @@ struct TableChange {
   Kind kind = Kind::kInsert;
   TableName table;
   // That are written, by names that the source's columns have as well. For kUpdate and kDelete the source's
-  // last column is `rowid`: which rows.
+  // last column is `rowid`: which rows, see TableDetails::row_id_base.
   std::vector<std::string> columns;
   // Of the rows as they are written, or as they were for kDelete; none when nothing is to come back. "rowid"
   // comes back as NULL when the table has row ids.
@@ -244,6 +238,7 @@ struct CatalogQuestion {
   bool sql_columns = false;
   bool schemas = false;  // only the schemas themselves, as entries without a name
   bool details = false;
+  bool row_id_base = false;  // of `details`
   // kNotFound for a `catalog` that is not there, instead of nothing; kUnavailable when it is but down.
   bool must_exist = false;
   Types types = Types::kCommon;  // of the columns
@@ -290,11 +285,10 @@ class Connection {
   virtual base::Result<int64_t> Ingest(const IngestTarget& target, RowSource& source) = 0;
   // Writes the source's rows as `change` says, all or none, and returns how many there were. With
   // `change.returned`, each batch of the source is written at once and answered with one batch. kAborted when
-  // a row that is named is no longer there. A failure inside an open transaction leaves only ROLLBACK.
+  // a row that is named is no longer there, or rows of the table may have moved since its identifier was
+  // read. A failure inside an open transaction leaves only ROLLBACK.
   virtual base::Result<int64_t> Change(const TableChange& change, RowSource& source,
                                        const BatchSink& returned) = 0;
-  // kNotFound for a table or column that is not there.
-  virtual base::Result<ColumnStatistics> Statistics(const TableName& table, const std::string& column) = 0;
   // The SQL types of columns that a client has described. kInvalidArgument for types that DuckDB has not.
   virtual base::Result<std::vector<std::string>> TypeNames(const std::shared_ptr<arrow::Schema>& schema) = 0;
   // A database that does not answer costs its own part only.

@@ -35,4 +35,10 @@ session::Caller JoiningCallerOf(const arrow::flight::ServerCallContext& context,
   return caller;
 }
 
+session::Caller AloneCallerOf(const arrow::flight::ServerCallContext& context) {
+  session::Caller caller = CallerOf(context);
+  caller.alone = true;
+  return caller;
+}
+
 }  // namespace pondpilot::worker::flight

@@ -19,4 +19,7 @@ session::Caller CallerOf(const arrow::flight::ServerCallContext& context,
 session::Caller JoiningCallerOf(const arrow::flight::ServerCallContext& context,
                                 const std::string& transaction = "");
 
+// The same for calls that stand for themselves: nothing of the session is theirs, and they don't wait for it.
+session::Caller AloneCallerOf(const arrow::flight::ServerCallContext& context);
+
 }  // namespace pondpilot::worker::flight

@@ -176,7 +176,12 @@ arrow::Result<QueryDoor::Stream> QueryDoor::Get(const Context& context, const st
 }
 
 arrow::Result<int64_t> QueryDoor::Update(const Context& context, const session::Statement& statement) {
-  ARROW_ASSIGN_OR_RAISE(auto stream, Execute(CallerOf(context, statement.transaction), statement));
+  return UpdateFor(context, CallerOf(context, statement.transaction), statement);
+}
+
+arrow::Result<int64_t> QueryDoor::UpdateFor(const Context& context, const session::Caller& caller,
+                                            const session::Statement& statement) {
+  ARROW_ASSIGN_OR_RAISE(auto stream, Execute(caller, statement));
   const session::CallWatch::Guard guard(
       runner_.watch(), [&context] { return context.is_cancelled(); }, [&] { stream->Cancel(); });
   const bool counts = stream->schema()->num_fields() == 1 && stream->schema()->field(0)->name() == "Count" &&

@@ -62,6 +62,9 @@ class QueryDoor {
   // Runs the statement to its end and gives the number of rows it changed: 0 for what changes none, as DDL,
   // -1 for a query.
   arrow::Result<int64_t> Update(const Context& context, const session::Statement& statement);
+  // The same for any caller of the context's.
+  arrow::Result<int64_t> UpdateFor(const Context& context, const session::Caller& caller,
+                                   const session::Statement& statement);
 
   // Runs the statement; the stream is the caller's.
   arrow::Result<std::shared_ptr<session::OpenResult>> Execute(const session::Caller& caller,

@@ -140,9 +140,6 @@ class FakeConnection final : public engine::Connection {
                                const engine::BatchSink&) override {
     return base::Fail(base::ErrorCode::kUnimplemented, "no tables here");
   }
-  base::Result<engine::ColumnStatistics> Statistics(const engine::TableName&, const std::string&) override {
-    return engine::ColumnStatistics{};
-  }
   base::Result<std::vector<std::string>> TypeNames(const std::shared_ptr<arrow::Schema>&) override {
     return std::vector<std::string>{};
   }

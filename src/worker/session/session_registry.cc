@@ -51,6 +51,20 @@ base::Result<std::shared_ptr<Session>> SessionRegistry::Get(const std::string& c
   return session;
 }
 
+base::Result<std::shared_ptr<Session>> SessionRegistry::Alone() {
+  auto session = std::make_shared<Session>(engine_, clock_);
+  const std::lock_guard lock(mutex_);
+  std::erase_if(alone_, [](const auto& one) { return one.expired(); });
+  if (alone_.size() >= kMaxAlone) {
+    return Fail(ErrorCode::kResourceExhausted,
+                "This user reads or writes " + std::to_string(alone_.size()) +
+                    " tables at the same time, the most that are allowed. Read results to their end or close "
+                    "them, and try again.");
+  }
+  alone_.push_back(session);
+  return session;
+}
+
 void SessionRegistry::NoteLost(const std::string& connection_name, const Session::State& state,
                                std::string_view why) {
   if (!state.has_state) return;

@@ -25,6 +25,10 @@ class SessionRegistry {
   // closed for its age or to make room: a statement meant for a transaction must not run outside it.
   base::Result<std::shared_ptr<Session>> Get(const std::string& connection_name);
 
+  // A session for one call and its result, which nothing else shares; it ends with its last lease.
+  // kResourceExhausted when there are kMaxAlone.
+  base::Result<std::shared_ptr<Session>> Alone();
+
   // Forgets the session: its state is gone for later calls, an open transaction is rolled back. What runs,
   // runs on. False when there is none.
   bool Close(const std::string& connection_name);
@@ -44,6 +48,8 @@ class SessionRegistry {
   Counts Count() const;
 
   static constexpr size_t kMaxSessions = 256;
+  // Of Alone.
+  static constexpr size_t kMaxAlone = 256;
   static constexpr size_t kMaxNameBytes = 256;
   // Connections that are still to be told that their session was closed.
   static constexpr size_t kMaxLost = 1024;
@@ -62,6 +68,7 @@ class SessionRegistry {
   const base::Clock& clock_;
   mutable std::mutex mutex_;
   std::unordered_map<std::string, std::shared_ptr<Session>> sessions_;
+  std::vector<std::weak_ptr<Session>> alone_;
   struct Lost {
     std::string connection_name;
     std::string message;  // what to tell

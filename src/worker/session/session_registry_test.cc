@@ -40,6 +40,23 @@ TEST_F(RegistryTest, OneSessionPerConnection) {
   EXPECT_EQ(registry_.Get(std::string(257, 'x')).error().code, ErrorCode::kInvalidArgument);
 }
 
+TEST_F(RegistryTest, SessionsOfTheirOwnAreBoundedAndEndWithTheirUse) {
+  std::vector<std::shared_ptr<Session>> alone;
+  for (size_t i = 0; i < SessionRegistry::kMaxAlone; ++i) alone.push_back(*registry_.Alone());
+  EXPECT_NE(alone[0], alone[1]);
+  EXPECT_EQ(registry_.Alone().error().code, ErrorCode::kResourceExhausted);
+  alone.pop_back();
+  EXPECT_TRUE(registry_.Alone().has_value());
+  {
+    auto lease = alone.back()->Acquire({}, clock_.Now(), [] { return false; });
+    ASSERT_TRUE(lease.has_value());
+    EXPECT_EQ(engine_.connections, 1);
+    alone.clear();
+  }
+  EXPECT_EQ(engine_.connections, 0);
+  EXPECT_EQ(registry_.Count().sessions, 0u);
+}
+
 TEST_F(RegistryTest, ClosingEndsTheState) {
   Run("a", "begin");
   EXPECT_EQ(registry_.Count().open_transactions, 1u);

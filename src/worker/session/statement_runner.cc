@@ -52,7 +52,7 @@ Result<T> StatementRunner::On(const Caller& caller, const Run<T>& run, std::chro
     return base::Fail(base::ErrorCode::kUnavailable,
                       "This worker is being stopped; run the statement again.");
   }
-  auto session = sessions_.Get(caller.connection_name);
+  auto session = caller.alone ? sessions_.Alone() : sessions_.Get(caller.connection_name);
   if (!session) return std::unexpected(session.error());
   const Activity::Running running(activity_);  // also while it waits for its connection
   auto lease = (*session)->Acquire(caller.use, caller.deadline, caller.gone);
@@ -139,14 +139,6 @@ Result<int64_t> StatementRunner::Change(const Caller& caller, const engine::Tabl
                                         engine::RowSource& source, const engine::BatchSink& returned) {
   return On<int64_t>(caller, [&](ConnectionLease& lease, const Limit&) {
     return lease.connection().Change(change, source, returned);
-  });
-}
-
-Result<engine::ColumnStatistics> StatementRunner::Statistics(const Caller& caller,
-                                                             const engine::TableName& table,
-                                                             const std::string& column) {
-  return On<engine::ColumnStatistics>(caller, [&](ConnectionLease& lease, const Limit&) {
-    return lease.connection().Statistics(table, column);
   });
 }
 

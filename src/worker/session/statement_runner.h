@@ -36,6 +36,9 @@ struct Caller {
   // With it: the statement is stopped when they are not there by then, also after the call.
   std::optional<base::Clock::Steady> first_rows_deadline = {};
   engine::Types types = engine::Types::kCommon;  // of the rows, and of what is told of them
+  // On a connection of its own, whatever the client's session holds or waits for: for calls that stand for
+  // themselves. `use` is none.
+  bool alone = false;
 };
 
 // Runs statements for the doors (Flight, later others): picks the session's connection, watches for a client
@@ -68,8 +71,6 @@ class StatementRunner {
                                engine::RowSource& source);
   base::Result<int64_t> Change(const Caller& caller, const engine::TableChange& change,
                                engine::RowSource& source, const engine::BatchSink& returned);
-  base::Result<engine::ColumnStatistics> Statistics(const Caller& caller, const engine::TableName& table,
-                                                    const std::string& column);
   base::Result<std::vector<std::string>> TypeNames(const Caller& caller,
                                                    const std::shared_ptr<arrow::Schema>& schema);
   base::Result<engine::CatalogAnswer> Look(const Caller& caller, const engine::CatalogQuestion& question);
