@@ -72,11 +72,11 @@
 #include <duckdb/parser/tableref/table_function_ref.hpp>
 #include <duckdb/storage/buffer_manager.hpp>
 #include <duckdb/storage/data_table.hpp>
-#include <duckdb/storage/table/row_group_collection.hpp>
-#include <duckdb/storage/table/row_group_segment_tree.hpp>
 #include <duckdb/storage/statistics/base_statistics.hpp>
 #include <duckdb/storage/statistics/numeric_stats.hpp>
 #include <duckdb/storage/statistics/string_stats.hpp>
+#include <duckdb/storage/table/row_group_collection.hpp>
+#include <duckdb/storage/table/row_group_segment_tree.hpp>
 #include <duckdb/storage/table_storage_info.hpp>
 #include <duckdb/transaction/meta_transaction.hpp>
 #pragma GCC diagnostic pop
