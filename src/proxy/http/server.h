@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/networks.h"
+#include "proxy/http/body_pool.h"
 #include "proxy/http/router.h"
 #include "telemetry/span.h"
 
@@ -68,6 +69,7 @@ class Server : public std::enable_shared_from_this<Server> {
 
  private:
   friend class Session;
+  friend class RequestReader;
   Server(boost::asio::any_io_executor executor, const Router& router, ServerLimits limits,
          ServerExtras extras);
   boost::asio::awaitable<void> Accept();
@@ -79,7 +81,7 @@ class Server : public std::enable_shared_from_this<Server> {
   const ServerExtras extras_;
   uint16_t port_ = 0;
   bool stopping_ = false;
-  uint64_t bodies_bytes_ = 0;  // that have arrived of the requests under way
+  const std::shared_ptr<BodyPool> bodies_;  // of the requests under way
   std::set<Session*> sessions_;
 };
 
