@@ -97,11 +97,12 @@ boost::asio::awaitable<Response> Router::Handle(const Request& request) const {
     telemetry::Log(telemetry::Level::kError, "HTTP handler failed",
                    {{"path", request.path}, {"request_id", request.request_id}, {"error", failure}});
   }
-  if (request.method != "OPTIONS") {
-    for (auto& header : cors_.HeadersFor(request.Header("Origin")))
-      response.headers.push_back(std::move(header));
-  }
+  if (request.method != "OPTIONS") AddCorsHeaders(request.Header("Origin"), response);
   co_return response;
+}
+
+void Router::AddCorsHeaders(std::string_view origin, Response& response) const {
+  for (auto& header : cors_.HeadersFor(origin)) response.headers.push_back(std::move(header));
 }
 
 }  // namespace pondpilot::proxy::http

@@ -18,8 +18,11 @@ namespace pondpilot::proxy::http {
 
 struct ServerLimits {
   size_t header_bytes = 96 << 10;  // big tokens fit
+  // A body up to this is always taken, whoever sends it; one that is larger where its route's gate lets it in
+  // (Route::body_gate), and counts in a pool.
+  size_t small_body_bytes = 64 << 10;
   size_t body_bytes = 1 << 20;
-  size_t all_bodies_bytes = 64 << 20;  // of requests that are being read or answered
+  size_t all_bodies_bytes = 64 << 20;  // of large ones that are being read or answered
   size_t connections = 10'000;
   std::chrono::milliseconds request_wait{
       std::chrono::seconds(15)};                                   // from a request's first byte to its last
@@ -81,7 +84,7 @@ class Server : public std::enable_shared_from_this<Server> {
   const ServerExtras extras_;
   uint16_t port_ = 0;
   bool stopping_ = false;
-  const std::shared_ptr<BodyPool> bodies_;  // of the requests under way
+  const std::shared_ptr<BodyPool> bodies_;  // large ones, of routes without a pool of their own
   std::set<Session*> sessions_;
 };
 

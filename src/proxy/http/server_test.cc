@@ -13,6 +13,7 @@
 #include <boost/asio/use_future.hpp>
 #include <boost/asio/write.hpp>
 #include <memory>
+#include <optional>
 #include <semaphore>
 #include <stdexcept>
 #include <thread>
@@ -29,6 +30,7 @@ class ServerTest : public ::testing::Test {
   void SetUp() override {
     ServerLimits limits;
     limits.header_bytes = 4096;
+    limits.small_body_bytes = 100;
     limits.body_bytes = 1000;
     limits.all_bodies_bytes = 1800;
     limits.request_wait = std::chrono::milliseconds(500);
@@ -62,14 +64,36 @@ class ServerTest : public ::testing::Test {
     return answer;
   }
 
+  // Takes large bodies of all but who says that it is a stranger.
+  static Route Echo() {
+    Route route{"POST", "/echo", [](const Request& request) -> asio::awaitable<Response> {
+                  co_return Response{200, "text/plain", request.body + "|" + request.query, {}, {}};
+                }};
+    route.body_gate = [](const Request& head, std::string_view) -> std::optional<Response> {
+      if (head.Header("X-Stranger").empty()) return std::nullopt;
+      return Response{401, "text/plain", "who is " + head.peer_address + "?", {}, {}};
+    };
+    return route;
+  }
+  // Has a pool of its own, and takes large bodies that begin with "good".
+  static Route Framed() {
+    Route route{"POST", "/framed", [](const Request& request) -> asio::awaitable<Response> {
+                  co_return Response{200, "text/plain", std::to_string(request.body.size()), {}, {}};
+                }};
+    route.body_gate = [](const Request&, std::string_view begin) -> std::optional<Response> {
+      if (begin.starts_with("good")) return std::nullopt;
+      return Response{403, "text/plain", "begins with " + std::string(begin.substr(0, 4)), {}, {}};
+    };
+    route.gate_bytes = 4;
+    route.body_pool = std::make_shared<BodyPool>(1800);
+    return route;
+  }
+
   Router router_{{{"GET", "/health",
                    [](const Request&) -> asio::awaitable<Response> {
                      co_return Response{200, "application/json", R"({"status":"healthy"})", {}, {}};
                    }},
-                  {"POST", "/echo",
-                   [](const Request& request) -> asio::awaitable<Response> {
-                     co_return Response{200, "text/plain", request.body + "|" + request.query, {}, {}};
-                   }},
+                  Echo(), Framed(),
                   {"GET", "/stream",
                    [](const Request&) -> asio::awaitable<Response> {
                      Response response;
@@ -107,7 +131,7 @@ class ServerTest : public ::testing::Test {
                      };
                      co_return response;
                    }}},
-                 Cors({})};
+                 Cors({"https://app.example.com"})};
 
   // A handler that ends only when it is cancelled.
   asio::awaitable<Response> Never() {
@@ -298,6 +322,63 @@ TEST_F(ServerTest, AllBodiesTogetherAreBounded) {
   }
   // The places of those who went are free again, at the latest when their time is up.
   eventually("200 OK");
+}
+
+// A request whose body is announced to be large, without it.
+std::string Head(const std::string& path, const std::string& headers = "") {
+  return "POST " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 900\r\n" + headers + "\r\n";
+}
+
+TEST_F(ServerTest, ALargeBodyThatTheGateRefusesIsNotWaitedFor) {
+  const std::string answer =
+      Exchange(Head("/echo", "X-Stranger: 1\r\nExpect: 100-continue\r\nOrigin: https://app.example.com\r\n"));
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 401"));
+  EXPECT_THAT(answer, HasSubstr("who is 127.0.0.1?"));
+  EXPECT_THAT(answer, HasSubstr("Connection: close"));
+  EXPECT_THAT(answer, HasSubstr("Access-Control-Allow-Origin: https://app.example.com"));
+  // Its first bytes are, where they decide.
+  EXPECT_THAT(Exchange(Head("/framed") + "evil"), HasSubstr("begins with evil"));
+  EXPECT_THAT(Exchange(Head("/framed") + "good" + std::string(896, 'x')), HasSubstr("\r\n\r\n900"));
+  // Who does not say how long it is has sent more than a small one.
+  const std::string chunked =
+      "POST /framed HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+  EXPECT_THAT(Exchange(chunked + "65\r\nevil" + std::string(97, 'x') + "\r\n"), HasSubstr("begins with evil"));
+  EXPECT_THAT(Exchange(chunked + "5\r\nevil!\r\n0\r\n\r\n"), HasSubstr("\r\n\r\n5"));
+}
+
+TEST_F(ServerTest, WhereNobodyIsAskedBodiesAreSmall) {
+  const std::string small = "Connection: close\r\nContent-Length: 100\r\n\r\n" + std::string(100, 'x');
+  const std::string large = "Connection: close\r\nContent-Length: 101\r\n\r\n";
+  EXPECT_THAT(Exchange("GET /health HTTP/1.1\r\nHost: x\r\n" + small), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(Exchange("GET /health HTTP/1.1\r\nHost: x\r\n" + large), StartsWith("HTTP/1.1 413"));
+  EXPECT_THAT(Exchange("POST /nowhere HTTP/1.1\r\nHost: x\r\n" + small), StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(Exchange("POST /nowhere HTTP/1.1\r\nHost: x\r\n" + large), StartsWith("HTTP/1.1 413"));
+}
+
+TEST_F(ServerTest, LargeBodiesTakeNoPlaceOfSmallOnesNorOfAnotherPool) {
+  const std::string body = "good" + std::string(896, 'x');
+  const auto fill = [&](const std::string& path) {
+    std::vector<asio::ip::tcp::socket> slow;
+    for (int i = 0; i < 2; ++i) {
+      slow.push_back(Connect());
+      asio::write(slow.back(), asio::buffer(Head(path) + body.substr(0, 899)));
+    }
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    std::string answer;
+    do {
+      answer = Exchange(Head(path) + body);
+    } while (!answer.contains("too_busy") && std::chrono::steady_clock::now() < end);
+    EXPECT_THAT(answer, HasSubstr("too_busy")) << path;
+    return slow;
+  };
+  for (const auto& [full, other] : {std::pair("/echo", "/framed"), std::pair("/framed", "/echo")}) {
+    const auto slow = fill(full);
+    EXPECT_THAT(Exchange(Head(other) + body), StartsWith("HTTP/1.1 200")) << other;
+    EXPECT_THAT(Exchange("POST " + std::string(full) +
+                         " HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc"),
+                StartsWith("HTTP/1.1 200"))
+        << full;
+  }
 }
 
 TEST_F(ServerTest, AHandlerIsCancelledWhenItsClientGoes) {

@@ -7,7 +7,6 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <variant>
 
-#include "proxy/http/problem.h"
 #include "telemetry/log.h"
 #include "telemetry/trace_context.h"
 
@@ -25,16 +24,21 @@ constexpr std::chrono::seconds kLingerWait(2);
 constexpr size_t kLingerBytes = 8 << 20;
 constexpr size_t kLingerPiece = 64 << 10;
 
+std::string PeerOf(const boost::beast::tcp_stream& stream) {
+  boost::system::error_code error;
+  const auto peer = stream.socket().remote_endpoint(error);
+  return error ? "unknown" : peer.address().to_string();
+}
+
 }  // namespace
 
 Session::Session(std::shared_ptr<Server> server, asio::ip::tcp::socket socket)
     : server_(std::move(server)),
       stream_(std::move(socket)),
-      reader_(*server_, stream_, buffer_),
+      peer_address_(PeerOf(stream_)),
+      reader_(*server_, stream_, buffer_, peer_address_),
       writer_(stream_, server_->limits_.write_wait, [this] { return AwaitClientGone(); }) {
   boost::system::error_code error;
-  const auto peer = stream_.socket().remote_endpoint(error);
-  peer_address_ = error ? "unknown" : peer.address().to_string();
   stream_.socket().set_option(asio::ip::tcp::no_delay(true), error);
   server_->sessions_.insert(this);
 }
@@ -103,13 +107,11 @@ asio::awaitable<bool> Session::ServeOne() {
   idle_ = false;
   auto incoming = co_await reader_.Read();
   if (!incoming) {
-    if (incoming.error()) co_await Refuse(*incoming.error());
+    if (incoming.error().answer) co_await Refuse(std::move(incoming.error()));
     co_return false;
   }
   Request& request = incoming->request;
   const bool keep_alive = incoming->keep_alive && !server_->stopping_;
-  request.request_id = RequestIdFor(request.Header("X-Request-Id"));
-  request.peer_address = ClientOf(request);
   if (server_->extras_.tracer != nullptr) {
     const std::string_view route = server_->router_.LabelOf(request.path);
     const bool known = route != kOtherRoute;
@@ -158,29 +160,19 @@ asio::awaitable<bool> Session::ServeOne() {
   co_return go_on;
 }
 
-asio::awaitable<void> Session::Refuse(Problem problem) {
-  const std::string request_id = RequestIdFor("");
+asio::awaitable<void> Session::Refuse(Unread unread) {
   refused_ = true;
   telemetry::Log(telemetry::Level::kWarn, "HTTP request refused",
-                 {{"code", problem.code}, {"peer", peer_address_}, {"request_id", request_id}});
+                 {{"code", unread.code}, {"peer", peer_address_}, {"request_id", unread.request_id}});
   const auto since = std::chrono::steady_clock::now();
-  co_await writer_.Write(ToResponse(problem, request_id), {.request_id = request_id});
-  Tell({kOtherRoute, problem.status, std::chrono::steady_clock::now() - since, writer_.body_bytes(), 0});
+  const unsigned counted = unread.answer->counted();
+  co_await writer_.Write(std::move(*unread.answer), {.request_id = unread.request_id});
+  Tell({server_->router_.LabelOf(unread.path), counted, std::chrono::steady_clock::now() - since,
+        writer_.body_bytes(), 0});
 }
 
 void Session::Tell(const Served& served) const {
   if (server_->extras_.observer != nullptr) server_->extras_.observer->Ended(served);
-}
-
-std::string Session::ClientOf(const Request& request) const {
-  if (server_->extras_.trusted.none()) return peer_address_;
-  std::string forwarded;  // a header that comes several times is one list
-  const auto [first, last] = request.headers.equal_range("X-Forwarded-For");
-  for (auto header = first; header != last; ++header) {
-    if (!forwarded.empty()) forwarded += ',';
-    forwarded += std::string_view(header->value().data(), header->value().size());
-  }
-  return server_->extras_.trusted.ClientOf(peer_address_, forwarded);
 }
 
 }  // namespace pondpilot::proxy::http

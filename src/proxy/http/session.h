@@ -8,7 +8,6 @@
 #include <string>
 
 #include "proxy/http/answer_writer.h"
-#include "proxy/http/problem.h"
 #include "proxy/http/request_reader.h"
 #include "proxy/http/server.h"
 
@@ -30,18 +29,16 @@ class Session {
   boost::asio::awaitable<bool> ServeOne();
   // Returns once the client has closed the connection. Keeps what it sends meanwhile for the next request.
   boost::asio::awaitable<void> AwaitClientGone();
-  // Answers what was not read, for its client's good: the connection ends here.
-  boost::asio::awaitable<void> Refuse(Problem problem);
+  // Answers what was not read to its end: the connection ends here.
+  boost::asio::awaitable<void> Refuse(Unread unread);
   void Tell(const Served& served) const;
-  // The address of who has sent it: of the connection, or of whom a trusted proxy names.
-  std::string ClientOf(const Request& request) const;
   // Ends the connection so that the client gets the answer that was sent to it.
   boost::asio::awaitable<void> Linger();
 
   std::shared_ptr<Server> server_;
   boost::beast::tcp_stream stream_;
   boost::beast::flat_buffer buffer_;
-  std::string peer_address_;
+  const std::string peer_address_;
   RequestReader reader_;
   AnswerWriter writer_;
   bool idle_ = true;
