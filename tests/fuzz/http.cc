@@ -109,7 +109,8 @@ std::optional<std::vector<int>> StatusesOf(std::string_view sent) {
     const std::string_view head = sent.substr(0, end + 2);
     sent.remove_prefix(end + 4);
     int status = 0;
-    if (std::from_chars(head.data() + 9, head.data() + 12, status).ptr != head.data() + 12) return std::nullopt;
+    if (std::from_chars(head.data() + 9, head.data() + 12, status).ptr != head.data() + 12)
+      return std::nullopt;
     statuses.push_back(status);
     if (sent.starts_with(kVersion)) continue;
     if (head.contains("\r\nTransfer-Encoding: chunked\r\n")) {
@@ -132,8 +133,8 @@ std::optional<std::vector<int>> StatusesOf(std::string_view sent) {
   return statuses;
 }
 
-// Whether the first request has two meanings, by what its headers look like and nothing cleverer: a length and
-// a coding, either of them twice, or a header that goes on in the next line.
+// Whether the first request has two meanings, by what its headers look like and nothing cleverer: a length
+// and a coding, either of them twice, or a header that goes on in the next line.
 bool HasTwoMeanings(std::string_view sent) {
   sent.remove_prefix(std::min(sent.find_first_not_of("\r\n"), sent.size()));
   const size_t end = sent.find("\r\n\r\n");
@@ -159,8 +160,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto statuses = StatusesOf(answer);
   FUZZ_CHECK(statuses.has_value());
   FUZZ_CHECK(!std::ranges::contains(*statuses, 500));
-  // A handler's answer is 200, or 505 for what its client's HTTP can't carry. Nothing else makes these, and no
-  // request is handled twice: the last one's client may have gone before its answer.
+  // A handler's answer is 200, or 505 for what its client's HTTP can't carry. Nothing else makes these, and
+  // no request is handled twice: the last one's client may have gone before its answer.
   const auto of_handlers = static_cast<size_t>(
       std::ranges::count_if(*statuses, [](int status) { return status == 200 || status == 505; }));
   FUZZ_CHECK(door.handled() == of_handlers || door.handled() == of_handlers + 1);

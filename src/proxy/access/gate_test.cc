@@ -84,7 +84,8 @@ TEST_F(GateTest, LargeBodiesAreReadOfCallersOnly) {
   EXPECT_EQ(stranger->status, 401u);
   head.headers.set("Authorization", "Bearer " + TokenOf("alice"));
   EXPECT_FALSE(route.body_gate(head, "").has_value());
-  EXPECT_THAT(Ask(TokenOf("alice")).headers, Contains(Pair("RateLimit-Remaining", "1"))) << "it costs nothing";
+  EXPECT_THAT(Ask(TokenOf("alice")).headers, Contains(Pair("RateLimit-Remaining", "1")))
+      << "it costs nothing";
 }
 
 TEST(AddressKeyTest, OneCustomerIsOneKey) {

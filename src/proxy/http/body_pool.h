@@ -15,8 +15,7 @@ class BodyPool {
   class Share {
    public:
     explicit Share(std::shared_ptr<BodyPool> pool) : pool_(std::move(pool)) {}
-    Share(Share&& other) noexcept
-        : pool_(std::move(other.pool_)), bytes_(std::exchange(other.bytes_, 0)) {}
+    Share(Share&& other) noexcept : pool_(std::move(other.pool_)), bytes_(std::exchange(other.bytes_, 0)) {}
     Share& operator=(Share&&) = delete;
     ~Share() {
       if (pool_) pool_->taken_ -= bytes_;
