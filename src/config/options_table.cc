@@ -406,9 +406,10 @@ constinit const Option kOptions[] = {
      .default_text = "1",
      .range = Range{0, 1},
      .example = "0.1",
-     .description =
-         "Share of the requests that bring no `traceparent` of which spans are exported. One that brings "
-         "it says itself whether it is sampled."},
+     .description = "Share of the requests of which spans are exported. One that brings a `traceparent` says "
+                    "itself whether "
+                    "it is one of them, when it has a valid token in its headers or comes from "
+                    "`server.trusted_proxies`."},
 
     {.key = "log.level",
      .env = "LOG_LEVEL",

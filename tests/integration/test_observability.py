@@ -137,7 +137,10 @@ def test_spans_go_to_a_collector(start_proxy, engine, own_network, sub):
     assert {span["parentSpanId"] for span in spans} == {span_id} and len({span["spanId"] for span in spans}) == 4
     assert {span["path"] for span in spans} == {"/v1/traces"} and {span["key"] for span in spans} == {"5ecr3t"}
     assert spans[0]["service"]["service.name"]["stringValue"] == "pondpilot-proxy"
+    # Whoever has no token does not decide that a span is exported.
     (sql,) = [span for span in spans if span["name"] == "POST /sql"]
+    assert requests.request("BREW", proxy.url("/health"), timeout=15,
+                            headers={"Authorization": f"Bearer {proxy.token(sub)}", "traceparent": traceparent}).status_code == 405
     said = attributes(sql)
     assert (said["http.request.method"], said["http.route"], said["user.id"], said["pondpilot.request_id"]) == ("POST", "/sql", sub, "r-1")
     assert int(said["http.response.status_code"]) == 200
@@ -145,8 +148,8 @@ def test_spans_go_to_a_collector(start_proxy, engine, own_network, sub):
     waited, worked = int(said["pondpilot.worker.wait_us"]), int(said["pondpilot.worker.us"])
     assert waited > 10_000, "a worker was started for it"
     assert worked > 1_000 and waited + worked <= took * 1.05
-    (refused,) = [span for span in spans if span["name"] == "GET /catalog"]
-    assert int(attributes(refused)["http.response.status_code"]) == 401 and "user.id" not in attributes(refused)
+    (refused,) = [span for span in spans if span["name"] == "HTTP /health"]
+    assert int(attributes(refused)["http.response.status_code"]) == 405 and "user.id" not in attributes(refused)
     flights = [span for span in spans if span["name"] == "arrow.flight.protocol.FlightService/GetFlightInfo"]
     assert {int(attributes(span)["rpc.grpc.status_code"]) == 0 for span in flights} == {True, False}
     assert all(attributes(span)["user.id"] == sub and int(attributes(span)["pondpilot.worker.us"]) > 0 for span in flights)

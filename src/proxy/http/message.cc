@@ -1,6 +1,11 @@
 #include "proxy/http/message.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdint>
+#include <format>
+#include <random>
 
 #include "base/secret.h"
 #include "telemetry/trace_context.h"
@@ -32,3 +37,10 @@ std::string RequestIdFor(std::string_view sent) {
 }
 
 }  // namespace pondpilot::proxy::http
+std::string_view MethodLabel(std::string_view method) {
+  static constexpr std::array<std::string_view, 9> kMethods = {
+      "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "TRACE", "PATCH", "OPTIONS"};
+  const auto found = std::ranges::find(kMethods, method);
+  return found == kMethods.end() ? kOtherMethod : *found;
+}
+

@@ -4,6 +4,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -51,6 +52,9 @@ struct ServerExtras {
   Observer* observer = nullptr;         // nobody wants to know when it is null
   telemetry::Tracer* tracer = nullptr;  // no spans when it is null
   base::TrustedProxies trusted = {};
+  // Whether a request has a caller's token: then its traceparent is believed, as is what comes from trusted
+  // proxies. nullptr: only theirs is.
+  std::function<bool(const Request&)> is_callers = {};
 };
 
 class Session;

@@ -18,6 +18,8 @@
 #include <stdexcept>
 #include <thread>
 
+#include "telemetry/fake_tracer.h"
+
 namespace pondpilot::proxy::http {
 namespace {
 
@@ -35,7 +37,13 @@ class ServerTest : public ::testing::Test {
     limits.all_bodies_bytes = 1800;
     limits.request_wait = std::chrono::milliseconds(500);
     limits.connections = 50;
-    auto server = Server::Start(io_.get_executor(), "127.0.0.1", 0, router_, limits);
+    ServerExtras extras;
+    extras.tracer = tracer();
+    extras.trusted = trusted();
+    extras.is_callers = [](const Request& request) {
+      return request.Header("Authorization") == "Bearer good";
+    };
+    auto server = Server::Start(io_.get_executor(), "127.0.0.1", 0, router_, limits, extras);
     ASSERT_TRUE(server.has_value()) << server.error().message;
     server_ = *server;
     thread_ = std::thread([this] { io_.run(); });
@@ -47,6 +55,9 @@ class ServerTest : public ::testing::Test {
     work_.reset();
     thread_.join();
   }
+
+  virtual telemetry::Tracer* tracer() { return nullptr; }
+  virtual base::TrustedProxies trusted() { return {}; }
 
   asio::ip::tcp::socket Connect() {
     asio::ip::tcp::socket socket(client_io_);
@@ -326,7 +337,8 @@ TEST_F(ServerTest, AllBodiesTogetherAreBounded) {
 
 // A request whose body is announced to be large, without it.
 std::string Head(const std::string& path, const std::string& headers = "") {
-  return "POST " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 900\r\n" + headers + "\r\n";
+  return "POST " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 900\r\n" + headers +
+         "\r\n";
 }
 
 TEST_F(ServerTest, ALargeBodyThatTheGateRefusesIsNotWaitedFor) {
@@ -342,7 +354,8 @@ TEST_F(ServerTest, ALargeBodyThatTheGateRefusesIsNotWaitedFor) {
   // Who does not say how long it is has sent more than a small one.
   const std::string chunked =
       "POST /framed HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
-  EXPECT_THAT(Exchange(chunked + "65\r\nevil" + std::string(97, 'x') + "\r\n"), HasSubstr("begins with evil"));
+  EXPECT_THAT(Exchange(chunked + "65\r\nevil" + std::string(97, 'x') + "\r\n"),
+              HasSubstr("begins with evil"));
   EXPECT_THAT(Exchange(chunked + "5\r\nevil!\r\n0\r\n\r\n"), HasSubstr("\r\n\r\n5"));
 }
 
@@ -410,3 +423,49 @@ TEST_F(ServerTest, ATakenPortSaysWhatToDo) {
 
 }  // namespace
 }  // namespace pondpilot::proxy::http
+const char* const kTraceParent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+class TracedServerTest : public ServerTest {
+ protected:
+  telemetry::Tracer* tracer() override { return &tracer_; }
+
+  // The span of a request with these headers, a traceparent besides.
+  telemetry::FakeTracer::Begun SpanOf(const std::string& line, const std::string& headers = "") {
+    Exchange(line + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\ntraceparent: " + kTraceParent + "\r\n" +
+             headers + "\r\n");
+    const auto spans = tracer_.Take();
+    EXPECT_EQ(spans.size(), 1u) << line;
+    return spans.empty() ? telemetry::FakeTracer::Begun() : spans[0];
+  }
+
+  telemetry::FakeTracer tracer_;
+};
+
+class TrustingServerTest : public TracedServerTest {
+ protected:
+  base::TrustedProxies trusted() override { return base::TrustedProxies({"127.0.0.0/8"}); }
+};
+
+TEST_F(TracedServerTest, WhoIsNotKnownDoesNotSayWhatIsExported) {
+  EXPECT_EQ(SpanOf("GET /health").traceparent, "");
+  EXPECT_EQ(SpanOf("GET /health", "Authorization: Bearer bad\r\n").traceparent, "");
+  EXPECT_EQ(SpanOf("GET /health", "X-Forwarded-For: 127.0.0.1\r\n").traceparent, "");
+  EXPECT_EQ(SpanOf("GET /health", "Authorization: Bearer good\r\n").traceparent, kTraceParent);
+}
+
+TEST_F(TrustingServerTest, WhatATrustedProxyPassesOnIsBelieved) {
+  EXPECT_EQ(SpanOf("GET /health", "X-Forwarded-For: 203.0.113.9\r\n").traceparent, kTraceParent);
+}
+
+TEST_F(TracedServerTest, NamesOfSpansAreAClosedSet) {
+  EXPECT_EQ(SpanOf("GET /health").name, "GET /health");
+  EXPECT_EQ(SpanOf("HEAD /health").name, "HEAD /health");
+  EXPECT_EQ(SpanOf("GET /nowhere").name, "GET");
+  for (const char* method : {"BREW", "get", "X1", "PROPFIND"}) {
+    const auto known = SpanOf(std::string(method) + " /health");
+    EXPECT_EQ(known.name, "HTTP /health");
+    EXPECT_EQ(known.texts.at("http.request.method"), "_OTHER");
+    EXPECT_EQ(SpanOf(std::string(method) + " /nowhere").name, "HTTP");
+  }
+}
+

@@ -112,17 +112,7 @@ asio::awaitable<bool> Session::ServeOne() {
   }
   Request& request = incoming->request;
   const bool keep_alive = incoming->keep_alive && !server_->stopping_;
-  if (server_->extras_.tracer != nullptr) {
-    const std::string_view route = server_->router_.LabelOf(request.path);
-    const bool known = route != kOtherRoute;
-    request.span = server_->extras_.tracer->Begin(
-        known ? request.method + " " + std::string(route) : std::string("HTTP"),
-        request.Header(telemetry::kTraceParent));
-    request.span->Set("http.request.method", request.method);
-    if (known) request.span->Set("http.route", route);
-    request.span->Set("client.address", request.peer_address);
-    request.span->Set("pondpilot.request_id", request.request_id);
-  }
+  if (server_->extras_.tracer != nullptr) BeginSpan(request);
 
   const auto since = std::chrono::steady_clock::now();
   // Whichever ends first cancels the other: no work goes on for a client that is gone.
@@ -176,3 +166,26 @@ void Session::Tell(const Served& served) const {
 }
 
 }  // namespace pondpilot::proxy::http
+void Session::BeginSpan(Request& request) const {
+  const std::string_view route = server_->router_.LabelOf(request.path);
+  const bool known = route != kOtherRoute;
+  const std::string method(MethodLabel(request.method));
+  // As OpenTelemetry's conventions for HTTP have it: without a route the method alone.
+  std::string name = method == kOtherMethod ? "HTTP" : method;
+  if (known) name.append(" ").append(route);
+  request.span = server_->extras_.tracer->Begin(name, BelievedTraceParent(request));
+  request.span->Set("http.request.method", method);
+  if (known) request.span->Set("http.route", route);
+  request.span->Set("client.address", request.peer_address);
+  request.span->Set("pondpilot.request_id", request.request_id);
+}
+
+std::string_view Session::BelievedTraceParent(const Request& request) const {
+  const std::string_view sent = request.Header(telemetry::kTraceParent);
+  if (sent.empty()) return sent;
+  const ServerExtras& extras = server_->extras_;
+  const bool believed =
+      extras.trusted.Trusts(peer_address_) || (extras.is_callers != nullptr && extras.is_callers(request));
+  return believed ? sent : std::string_view();
+}
+

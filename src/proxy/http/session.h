@@ -6,6 +6,7 @@
 #include <boost/beast/core/tcp_stream.hpp>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "proxy/http/answer_writer.h"
 #include "proxy/http/request_reader.h"
@@ -32,6 +33,9 @@ class Session {
   // Answers what was not read to its end: the connection ends here.
   boost::asio::awaitable<void> Refuse(Unread unread);
   void Tell(const Served& served) const;
+  void BeginSpan(Request& request) const;
+  // The traceparent that a request brings, when it comes from somebody who may say what is exported.
+  std::string_view BelievedTraceParent(const Request& request) const;
   // Ends the connection so that the client gets the answer that was sent to it.
   boost::asio::awaitable<void> Linger();
 
