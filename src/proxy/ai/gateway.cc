@@ -67,7 +67,9 @@ class Gateway {
       : services_(std::move(services)),
         client_(services_.waits, *services_.clock),
         claude_(MakeAnthropic(services_.settings.claude_base_url, services_.settings.claude_api_key)),
-        openai_(MakeOpenAi(services_.settings.openai_base_url, services_.settings.openai_api_key)) {}
+        openai_(MakeOpenAi(services_.settings.openai_base_url, services_.settings.openai_api_key)),
+        redactor_({services_.settings.claude_api_key, services_.settings.openai_api_key},
+                  {services_.settings.claude_base_url, services_.settings.openai_base_url}) {}
 
   awaitable<http::Response> Chat(const http::Request& request, const auth::Principal& principal);
   awaitable<http::Response> Embed(const http::Request& request, const auth::Principal& principal);
@@ -108,6 +110,7 @@ Outcome<CallSlots::Slot> Gateway::TakeSlot(const std::string& user) {
   auto slot = slots_.Take(user);
   if (!slot) return std::unexpected(TooManyCalls(!full));
   return slot;
+  const Redactor redactor_;
 }
 
 CallRecord Gateway::Record(const http::Request& request, const auth::Principal& principal, bool claude,
@@ -172,8 +175,8 @@ awaitable<std::expected<std::unique_ptr<UpstreamReply>, Gateway::Failure>> Gatew
   if (status == 200) co_return std::move(*reply);
   // A refusal whose text is cut off or too long is still a refusal.
   const auto body = co_await ReadAll(**reply, kMaxRefusalBytes);
-  const http::Problem problem =
-      ProviderRefusal(status, (*reply)->Header("Retry-After"), body ? std::string_view(*body) : "");
+  const http::Problem problem = ProviderRefusal(status, (*reply)->Header("Retry-After"),
+                                                body ? std::string_view(*body) : "", redactor_);
   const bool key_refused = problem.code == "ai_credentials_refused";
   telemetry::Log(key_refused ? Level::kError : Level::kWarn,
                  key_refused ? "AI provider does not accept the key: check CLAUDE_API_KEY or OPENAI_API_KEY"

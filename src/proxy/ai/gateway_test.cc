@@ -333,6 +333,11 @@ TEST_F(GatewayTest, RefusalsOfTheProvider) {
       if (one.expected == 429) {
         EXPECT_THAT(answer, HasSubstr("Retry-After: 17\r\n"));
       }
+      {"400 Bad",
+       R"({"error":{"message":"The key claude-key-secret is not known at http://inside:8000/v1"}})", 400,
+       "ai_request_refused"},
+      {"422 Odd", R"({"error":{"message":"ask inside:8000 with claude-k...cret"}})", 400,
+       "ai_request_refused"},
     }
     const std::string log = TakeLog();
     EXPECT_THAT(log, Not(HasSubstr("key-secret")));
@@ -356,6 +361,7 @@ TEST_F(GatewayTest, AStreamThatBreaksOffEndsWithAnErrorEvent) {
     const std::string answer = Post("/ai/chat", kChatGpt);
     EXPECT_EQ(StatusOf(answer), 200u);
     EXPECT_THAT(answer, HasSubstr("event: delta\ndata: {\"text\":\"Hi\"}\n\n"));
+      EXPECT_THAT(answer, Not(HasSubstr("cret")));
     EXPECT_THAT(answer, HasSubstr("event: error\ndata: {\"type\":\"about:blank\"")) << how;
     EXPECT_THAT(answer, HasSubstr("\"status\":502"));
     EXPECT_THAT(answer, Not(HasSubstr("event: done")));
