@@ -70,6 +70,21 @@ class ChunkWriter final : public BodyWriter {
   bool failed_ = false;
 };
 
+// Writes as much as the kernel takes at once; would_block when something is left. The socket is in
+// non-blocking mode.
+boost::system::error_code WriteNow(asio::ip::tcp::socket& socket,
+                                   bhttp::response_serializer<bhttp::string_body>& serializer) {
+  boost::system::error_code error;
+  while (!error && !(serializer.split() ? serializer.is_header_done() : serializer.is_done())) {
+    size_t written = 0;
+    serializer.next(error, [&](boost::system::error_code& failure, const auto& buffers) {
+      written = socket.write_some(buffers, failure);
+    });
+    if (!error) serializer.consume(written);
+  }
+  return error;
+}
+
 // Runs a streamed answer's producer. False when it failed.
 asio::awaitable<bool> Produce(const Response& response, BodyWriter& writer, const std::string& request_id) {
   std::string failure;
@@ -115,10 +130,13 @@ asio::awaitable<bool> AnswerWriter::WriteWhole(Response response, const AnswerFo
     message.body() = std::move(response.body);
   }
   if (!form.head && response.status != 204) message.prepare_payload();
-  boost::system::error_code error;
-  stream_.expires_after(wait_);
   bhttp::response_serializer<bhttp::string_body> serializer(message);
   serializer.split(form.head);
+  // Most answers are small and their clients read: there is nothing to wait for, nor a timer to set.
+  boost::system::error_code error = WriteNow(stream_.socket(), serializer);
+  if (error != asio::error::would_block) co_return !error && message.keep_alive();
+  error = {};
+  stream_.expires_after(wait_);
   if (form.head) {
     co_await bhttp::async_write_header(stream_, serializer, asio::redirect_error(asio::use_awaitable, error));
   } else {

@@ -25,7 +25,7 @@ class AnswerWriter {
   // Returns once the client has closed the connection.
   using ClientGone = std::function<boost::asio::awaitable<void>()>;
 
-  // `wait` is how long one piece may take. `stream` must outlive it.
+  // `wait` is how long one piece may take. `stream` must outlive it; its socket is in non-blocking mode.
   AnswerWriter(boost::beast::tcp_stream& stream, std::chrono::milliseconds wait, ClientGone client_gone)
       : stream_(stream), wait_(wait), client_gone_(std::move(client_gone)) {}
 

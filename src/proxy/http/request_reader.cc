@@ -104,6 +104,7 @@ asio::awaitable<std::expected<Incoming, Unread>> RequestReader::Read() {
   Incoming incoming{.request = HeadOf(message),
                     .version = message.version(),
                     .keep_alive = message.keep_alive(),
+                    .route = route_,
                     .share = std::move(share)};
   incoming.request.body = std::move(message.body());
   incoming.request.headers = std::move(static_cast<bhttp::fields&>(message.base()));
@@ -115,7 +116,8 @@ asio::awaitable<std::optional<Unread>> RequestReader::ReadBody(Parser& parser, B
   const size_t small = server_.limits_.small_body_bytes;
   // Asked as early as can be: what is announced to be large need not come first.
   const auto announced = parser.content_length();
-  const size_t asked_at = announced && *announced > small && route_ != nullptr ? route_->gate_bytes : small + 1;
+  const size_t asked_at =
+      announced && *announced > small && route_ != nullptr ? route_->gate_bytes : small + 1;
   bool asked = false;
   if (asked_at == 0) {
     asked = true;
@@ -165,8 +167,8 @@ Request RequestReader::HeadOf(const bhttp::request_header<>& head) const {
   if (question != std::string_view::npos) request.query = std::string(target.substr(question + 1));
   request.peer_address = ClientOf(head);
   const auto id = head.find("X-Request-Id");
-  request.request_id =
-      RequestIdFor(id == head.end() ? std::string_view() : std::string_view(id->value().data(), id->value().size()));
+  request.request_id = RequestIdFor(
+      id == head.end() ? std::string_view() : std::string_view(id->value().data(), id->value().size()));
   return request;
 }
 
@@ -191,22 +193,22 @@ Unread RequestReader::ToUnread(beast::error_code error) const {
                     {}});
   }
   if (error == bhttp::error::header_limit) {
-    return Refused({
-        431,
-        "headers_too_large",
-        "The headers are too large",
-        "The headers may have up to " + std::to_string(server_.limits_.header_bytes) + " bytes together.",
-        {}});
+    return Refused(
+        {431,
+         "headers_too_large",
+         "The headers are too large",
+         "The headers may have up to " + std::to_string(server_.limits_.header_bytes) + " bytes together.",
+         {}});
   }
   const bool broken = error.category() != bhttp::make_error_code(bhttp::error::bad_method).category();
   if (broken || error == bhttp::error::end_of_stream || error == bhttp::error::partial_message) {
     return {};
   }
   return Refused({400,
-                 "malformed_request",
-                 "The request is not HTTP/1.1",
-                 "The request could not be read as HTTP/1.1.",
-                 {}});
+                  "malformed_request",
+                  "The request is not HTTP/1.1",
+                  "The request could not be read as HTTP/1.1.",
+                  {}});
 }
 
 }  // namespace pondpilot::proxy::http

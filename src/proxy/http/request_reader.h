@@ -21,7 +21,8 @@ struct Incoming {
   Request request;  // without its span
   unsigned version = 11;
   bool keep_alive = false;
-  BodyPool::Share share;  // of what large bodies may take together; while the request lives
+  const Route* route = nullptr;  // nullptr when there is none of its method and path
+  BodyPool::Share share;         // of what large bodies may take together; while the request lives
 };
 
 // A request that was not read to its end.

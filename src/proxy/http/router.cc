@@ -38,6 +38,11 @@ std::string_view Router::LabelOf(std::string_view path) const {
 }
 
 boost::asio::awaitable<Response> Router::Dispatch(const Request& request) const {
+  const std::string_view method = request.method == "HEAD" ? std::string_view("GET") : request.method;
+  if (const Route* route = Find(method, request.path)) {
+    Response answer = co_await route->handler(request);
+    co_return answer;
+  }
   const std::string allowed = AllowedMethods(request.path);
   if (allowed.empty()) {
     co_return ToResponse(
@@ -55,11 +60,6 @@ boost::asio::awaitable<Response> Router::Dispatch(const Request& request) const 
     response.headers = cors_.PreflightHeaders(request.Header("Origin"), allowed);
     response.headers.emplace_back("Allow", allowed);
     co_return response;
-  }
-  const std::string method = request.method == "HEAD" ? "GET" : request.method;
-  if (const Route* route = Find(method, request.path)) {
-    Response answer = co_await route->handler(request);
-    co_return answer;
   }
   Response response = ToResponse({405,
                                   "method_not_allowed",

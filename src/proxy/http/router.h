@@ -23,8 +23,10 @@ struct Route {
   std::string method;  // "GET" also answers HEAD
   std::string path;    // exact
   Handler handler;
-  // Who may send a body of more than ServerLimits::small_body_bytes. Without it nobody may: what strangers send
-  // must not take the place of what users do.
+  // Its handler waits for nothing: that its client goes meanwhile is not watched for.
+  bool at_once = false;
+  // Who may send a body of more than ServerLimits::small_body_bytes. Without it nobody may: what strangers
+  // send must not take the place of what users do.
   BodyGate body_gate = {};
   // How many of the body's first bytes the gate looks at.
   size_t gate_bytes = 0;

@@ -75,6 +75,13 @@ class ServerTest : public ::testing::Test {
     return answer;
   }
 
+  static Route Health() {
+    Route route{"GET", "/health", [](const Request&) -> asio::awaitable<Response> {
+                  co_return Response{200, "application/json", R"({"status":"healthy"})", {}, {}};
+                }};
+    route.at_once = true;
+    return route;
+  }
   // Takes large bodies of all but who says that it is a stranger.
   static Route Echo() {
     Route route{"POST", "/echo", [](const Request& request) -> asio::awaitable<Response> {
@@ -100,11 +107,15 @@ class ServerTest : public ::testing::Test {
     return route;
   }
 
-  Router router_{{{"GET", "/health",
+  static constexpr size_t kLargeAnswer = 16 << 20;
+
+  Router router_{{Health(),
+                  Echo(),
+                  Framed(),
+                  {"GET", "/large",
                    [](const Request&) -> asio::awaitable<Response> {
-                     co_return Response{200, "application/json", R"({"status":"healthy"})", {}, {}};
+                     co_return Response{200, "text/plain", std::string(kLargeAnswer, 'x') + "end", {}, {}};
                    }},
-                  Echo(), Framed(),
                   {"GET", "/stream",
                    [](const Request&) -> asio::awaitable<Response> {
                      Response response;
@@ -213,6 +224,18 @@ TEST_F(ServerTest, ACutAnswerHasNoEnd) {
   const std::string answer =
       Exchange("GET /ends-early HTTP/1.1\r\nHost: x\r\n\r\nGET /health HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_TRUE(answer.ends_with("\r\n\r\n5\r\nbegun\r\n")) << answer;
+}
+
+TEST_F(ServerTest, AnAnswerThatTheKernelDoesNotTakeAtOnceArrivesWhole) {
+  const std::string answer = Exchange(
+      "HEAD /large HTTP/1.1\r\nHost: x\r\n\r\nGET /large HTTP/1.1\r\nHost: x\r\n\r\n"
+      "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  const size_t body = answer.find("\r\n\r\nx");
+  ASSERT_NE(body, answer.npos);
+  EXPECT_EQ(answer.find("end", body), body + 4 + kLargeAnswer);
+  EXPECT_TRUE(answer.ends_with("{\"status\":\"healthy\"}"));
+  EXPECT_EQ(answer.find("Content-Length: " + std::to_string(kLargeAnswer + 3)),
+            answer.find("Content-Length: "));
 }
 
 TEST_F(ServerTest, RefusesWhatIsTooLarge) {
@@ -413,16 +436,6 @@ TEST_F(ServerTest, StopEndsHandlersThatDoNotEnd) {
   EXPECT_TRUE(ended_.try_acquire());
 }
 
-TEST_F(ServerTest, ATakenPortSaysWhatToDo) {
-  asio::io_context io;
-  const auto second = Server::Start(io.get_executor(), "127.0.0.1", server_->port(), router_);
-  ASSERT_FALSE(second.has_value());
-  EXPECT_THAT(second.error().message, HasSubstr("server.port"));
-  EXPECT_FALSE(Server::Start(io.get_executor(), "localhost", 0, router_).has_value());
-}
-
-}  // namespace
-}  // namespace pondpilot::proxy::http
 const char* const kTraceParent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 class TracedServerTest : public ServerTest {
@@ -469,3 +482,13 @@ TEST_F(TracedServerTest, NamesOfSpansAreAClosedSet) {
   }
 }
 
+TEST_F(ServerTest, ATakenPortSaysWhatToDo) {
+  asio::io_context io;
+  const auto second = Server::Start(io.get_executor(), "127.0.0.1", server_->port(), router_);
+  ASSERT_FALSE(second.has_value());
+  EXPECT_THAT(second.error().message, HasSubstr("server.port"));
+  EXPECT_FALSE(Server::Start(io.get_executor(), "localhost", 0, router_).has_value());
+}
+
+}  // namespace
+}  // namespace pondpilot::proxy::http

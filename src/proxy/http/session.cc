@@ -40,6 +40,7 @@ Session::Session(std::shared_ptr<Server> server, asio::ip::tcp::socket socket)
       writer_(stream_, server_->limits_.write_wait, [this] { return AwaitClientGone(); }) {
   boost::system::error_code error;
   stream_.socket().set_option(asio::ip::tcp::no_delay(true), error);
+  stream_.socket().non_blocking(true, error);  // for AnswerWriter, which tries before it waits
   server_->sessions_.insert(this);
 }
 
@@ -115,10 +116,14 @@ asio::awaitable<bool> Session::ServeOne() {
   if (server_->extras_.tracer != nullptr) BeginSpan(request);
 
   const auto since = std::chrono::steady_clock::now();
-  // Whichever ends first cancels the other: no work goes on for a client that is gone.
-  auto handled = co_await (server_->router_.Handle(request) || AwaitClientGone());
-  const bool gone = handled.index() == 1;
-  Response response = gone ? Response{kClientGone, "", "", {}, {}} : std::get<0>(std::move(handled));
+  Response response{kClientGone, "", "", {}, {}};
+  if (incoming->route != nullptr && incoming->route->at_once) {
+    response = co_await server_->router_.Handle(request);
+  } else {
+    // Whichever ends first cancels the other: no work goes on for a client that is gone.
+    auto handled = co_await (server_->router_.Handle(request) || AwaitClientGone());
+    if (handled.index() == 0) response = std::get<0>(std::move(handled));
+  }
   const unsigned status = response.status;
   const unsigned counted = response.counted();
   const bool refusal = counted == 401 || counted == 403 || counted >= 500;
@@ -161,11 +166,6 @@ asio::awaitable<void> Session::Refuse(Unread unread) {
         writer_.body_bytes(), 0});
 }
 
-void Session::Tell(const Served& served) const {
-  if (server_->extras_.observer != nullptr) server_->extras_.observer->Ended(served);
-}
-
-}  // namespace pondpilot::proxy::http
 void Session::BeginSpan(Request& request) const {
   const std::string_view route = server_->router_.LabelOf(request.path);
   const bool known = route != kOtherRoute;
@@ -189,3 +189,8 @@ std::string_view Session::BelievedTraceParent(const Request& request) const {
   return believed ? sent : std::string_view();
 }
 
+void Session::Tell(const Served& served) const {
+  if (server_->extras_.observer != nullptr) server_->extras_.observer->Ended(served);
+}
+
+}  // namespace pondpilot::proxy::http
