@@ -334,14 +334,11 @@ def raw_http(product: Proxy, data: bytes) -> bytes:
     (b"POST /auth/demo-token HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n", b"400"),
     (b"POST /auth/demo-token HTTP/1.1\r\nHost: x\r\nContent-Length: 65537\r\n\r\n", b"413"),
     (b"POST /auth/demo-token HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b"400"),
-    (b"\x16\x03\x01\x02\x00\x01\x00", None),
+    (b"\x16\x03\x01\x02\x00\x01\x00", b"400"),
 ], ids=["nonsense", "version", "long target", "long header", "negative length", "huge length", "long body", "length and chunked", "TLS"])
-def test_malformed_http(product: Proxy, data: bytes, status: bytes | None):
+def test_malformed_http(product: Proxy, data: bytes, status: bytes):
     answer = raw_http(product, data)
-    if status is None:
-        assert answer == b"", "nothing that is no request yet is answered"
-    else:
-        assert answer.startswith(b"HTTP/1.1 " + status + b" ") and answer.count(b"HTTP/1.1 ") == 1, answer[:200]
+    assert answer.startswith(b"HTTP/1.1 " + status + b" ") and answer.count(b"HTTP/1.1 ") == 1, answer[:200]
 
 
 def test_a_demo_token_is_limited_per_address(start_proxy, engine, network):
