@@ -68,6 +68,11 @@ bool TrustedProxies::Trusts(const ip::address& address) const {
   return std::ranges::any_of(networks_, [&](const Network& network) { return network.Contains(address); });
 }
 
+bool TrustedProxies::Trusts(std::string_view peer) const {
+  const auto address = networks_.empty() ? std::nullopt : ParseAddress(peer);
+  return address && Trusts(*address);
+}
+
 std::string TrustedProxies::ClientOf(const std::string& peer, std::string_view forwarded_for) const {
   auto client = networks_.empty() ? std::nullopt : ParseAddress(peer);
   if (!client) return peer;

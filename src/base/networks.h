@@ -42,6 +42,8 @@ class TrustedProxies {
   std::string ClientOf(const std::string& peer, std::string_view forwarded_for) const;
 
   bool none() const { return networks_.empty(); }
+  // Whether `peer`, an IP address, is one of them.
+  bool Trusts(std::string_view peer) const;
 
  private:
   bool Trusts(const boost::asio::ip::address& address) const;

@@ -38,6 +38,15 @@ TEST(TrustedProxiesTest, TheClientBehindThem) {
   EXPECT_EQ(trusted.ClientOf("10.0.0.1", ""), "10.0.0.1");
 }
 
+TEST(TrustedProxiesTest, SaysWhoIsOneOfThem) {
+  const TrustedProxies trusted({"10.0.0.0/8", "2001:db8::1"});
+  for (const char* peer : {"10.0.0.1", "::ffff:10.0.0.1", "2001:db8::1"})
+    EXPECT_TRUE(trusted.Trusts(peer)) << peer;
+  for (const char* peer : {"203.0.113.9", "2001:db8::2", "unknown", ""})
+    EXPECT_FALSE(trusted.Trusts(peer)) << peer;
+  EXPECT_FALSE(TrustedProxies().Trusts("10.0.0.1"));
+}
+
 TEST(TrustedProxiesTest, WhatAClientWritesItselfIsNotBelieved) {
   const TrustedProxies trusted({"10.0.0.0/8"});
   EXPECT_EQ(trusted.ClientOf("203.0.113.9", "198.51.100.1"), "203.0.113.9");

@@ -45,6 +45,7 @@ struct Config {
     std::string host = "0.0.0.0";
     // Ours. Another port for /metrics, without a token; 0: none.
     uint16_t metrics_port = 0;
+    std::string metrics_host = "127.0.0.1";
     // Ours. Addresses and networks whose X-Forwarded-For is believed.
     std::vector<std::string> trusted_proxies;
   } server;

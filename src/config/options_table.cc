@@ -37,7 +37,7 @@ constinit const Option kOptions[] = {
      .default_text = "0.0.0.0",
      .rule = &kListenHostRule,
      .example = "\"0.0.0.0\"",
-     .description = "Address that all servers listen on."},
+     .description = "Address that the servers listen on, but for `server.metrics_port`."},
     {.key = "server.metrics_port",
      .env = "METRICS_PORT",
      .field = +[](Config& c) -> auto& { return c.server.metrics_port; },
@@ -45,8 +45,19 @@ constinit const Option kOptions[] = {
      .range = Range{0, 65535},
      .example = "9464",
      .description =
-         "Another port that answers `GET /metrics`, without a token: keep it where only Prometheus "
-         "reaches it. 0: none. On `server.port` the route stays, for operators' tokens."},
+         "Another port that answers `GET /metrics`, without a token, on `server.metrics_host`. 0: none. On "
+         "`server.port` the route stays, for operators' tokens."},
+    {.key = "server.metrics_host",
+     .env = "METRICS_HOST",
+     .field = +[](Config& c) -> auto& { return c.server.metrics_host; },
+     .default_text = "127.0.0.1",
+     .rule = &kListenHostRule,
+     .example = "\"10.0.0.5\"",
+     .description =
+         "Address that `server.metrics_port` listens on. By default only what shares the proxy's "
+         "machine or container reaches it; with another one, all that reaches the address: workers in "
+         "containers too, where it is one of their network. "
+         "[Operations](operations.md#metrics) says how to scrape from another container."},
     {.key = "server.trusted_proxies",
      .env = "TRUSTED_PROXIES",
      .field = +[](Config& c) -> auto& { return c.server.trusted_proxies; },
@@ -406,9 +417,10 @@ constinit const Option kOptions[] = {
      .default_text = "1",
      .range = Range{0, 1},
      .example = "0.1",
-     .description =
-         "Share of the requests that bring no `traceparent` of which spans are exported. One that brings "
-         "it says itself whether it is sampled."},
+     .description = "Share of the requests of which spans are exported. One that brings a `traceparent` says "
+                    "itself whether "
+                    "it is one of them, when it has a valid token in its headers or comes from "
+                    "`server.trusted_proxies`."},
 
     {.key = "log.level",
      .env = "LOG_LEVEL",

@@ -171,17 +171,17 @@ bool ForkWorkers(char** arguments) {
       (void)Send(kZygoteChannel, Message{"error", {}}.Add("message", "That is no request to fork."));
       continue;
     }
-    const Born born = Fork(static_cast<int>(*namespaces));
-    if (born.worker == 0) {
+    const Born child = Fork(static_cast<int>(*namespaces));
+    if (child.worker == 0) {
       BecomeWorker(std::move(received->descriptor), arguments);
       return true;
     }
     received->descriptor.Close();
-    Message answer{born.worker > 0 ? "forked" : "error", {}};
-    if (born.worker > 0) {
-      answer.Add("pid", static_cast<uint64_t>(born.worker));
+    Message answer{child.worker > 0 ? "forked" : "error", {}};
+    if (child.worker > 0) {
+      answer.Add("pid", static_cast<uint64_t>(child.worker));
     } else {
-      answer.Add("message", Why(born.error));
+      answer.Add("message", Why(child.error));
     }
     if (!Send(kZygoteChannel, answer)) return false;
   }

@@ -230,7 +230,8 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
   }
   const uint16_t metrics_port = config.server.metrics_port;
   if (metrics_port != 0) {
-    const auto free = CheckFree(host, metrics_port, "server.metrics_port (METRICS_PORT)");
+    const auto free = CheckFree(config.server.metrics_host, metrics_port,
+                                "server.metrics_port (METRICS_PORT) or server.metrics_host (METRICS_HOST)");
     if (!free) return Fail(free.error());
   }
   if (config.server.quack_port != 0) {
@@ -260,14 +261,15 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
                                        .issuer = issuer,
                                        .demo_token_limit = budgets.demo_tokens(),
                                        .demo_tokens = config.security.demo_tokens,
-                                       .sql = {&gate, {fleet, &clock, draining, worker_wait}},
+                                       .sql = {&gate, {fleet, &clock, draining, worker_wait}, {}},
                                        .quack = {&gate, fleet, &clock, draining, worker_wait},
                                        .ai = {.gate = &gate,
                                               .clock = &clock,
                                               .settings = config.ai,
                                               .observer = &door_metrics,
                                               .waits = {},
-                                              .catalog = {}}}),
+                                              .catalog = {},
+                                              .offload = {}}}),
                             http::Cors(config.security.cors_allowed_origins));
 
   door_metrics.WatchRoutes(router);
@@ -293,9 +295,15 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
   }
   Log(Level::kInfo, "gRPC (Arrow Flight SQL) listening",
       {{"host", config.server.host}, {"port", (*flight)->port()}});
+  const http::ServerExtras extras{
+      .observer = &door_metrics,
+      .tracer = tracer.get(),
+      .trusted = trusted,
+      .is_callers = [&verifier](const http::Request& request) {
+        return verifier.VerifyAuthorization(request.Header("Authorization")).has_value();
+      }};
   const auto web =
-      http::Server::Start(background.executor(), config.server.host, config.server.port, router, {},
-                          {.observer = &door_metrics, .tracer = tracer.get(), .trusted = trusted});
+      http::Server::Start(background.executor(), config.server.host, config.server.port, router, {}, extras);
   if (!web) {
     background.Await(fleet->Shutdown());
     return Fail(web.error());
@@ -304,21 +312,21 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
   const http::Router metrics_router({admin::OpenMetricsRoute(metrics)}, http::Cors({}));
   std::shared_ptr<http::Server> metrics_web;
   if (metrics_port != 0) {
-    auto started = http::Server::Start(background.executor(), config.server.host, metrics_port,
+    auto started = http::Server::Start(background.executor(), config.server.metrics_host, metrics_port,
                                        metrics_router, {.connections = kMetricsConnections});
     if (!started) {
       background.Await(fleet->Shutdown());
       return Fail(started.error());
     }
     metrics_web = std::move(*started);
-    Log(Level::kInfo, "Metrics listening", {{"host", config.server.host}, {"port", metrics_web->port()}});
+    Log(Level::kInfo, "Metrics listening",
+        {{"host", config.server.metrics_host}, {"port", metrics_web->port()}});
   }
   // The same server at the port that DuckDB takes when none is given.
   std::shared_ptr<http::Server> quack;
   if (config.server.quack_port != 0) {
-    auto started =
-        http::Server::Start(background.executor(), config.server.host, config.server.quack_port, router, {},
-                            {.observer = &door_metrics, .tracer = tracer.get(), .trusted = trusted});
+    auto started = http::Server::Start(background.executor(), config.server.host, config.server.quack_port,
+                                       router, {}, extras);
     if (!started) {
       background.Await(fleet->Shutdown());
       return Fail(started.error());

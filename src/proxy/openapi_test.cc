@@ -36,16 +36,20 @@ std::set<std::string> Routed() {
   NoHealth health;
   NoOperators operators;
   std::set<std::string> routes;
-  for (const http::Route& route :
-       AllRoutes({.gate = gate,
-                  .health = health,
-                  .operators = operators,
-                  .metrics = metrics,
-                  .issuer = issuer,
-                  .demo_token_limit = limiter,
-                  .sql = {&gate, {nullptr, &clock, nullptr, nullptr}},
-                  .quack = {&gate, nullptr, &clock, nullptr, nullptr},
-                  .ai = {.gate = &gate, .clock = &clock, .settings = {}, .waits = {}, .catalog = {}}})) {
+  for (const http::Route& route : AllRoutes({.gate = gate,
+                                             .health = health,
+                                             .operators = operators,
+                                             .metrics = metrics,
+                                             .issuer = issuer,
+                                             .demo_token_limit = limiter,
+                                             .sql = {&gate, {nullptr, &clock, nullptr, nullptr}, {}},
+                                             .quack = {&gate, nullptr, &clock, nullptr, nullptr},
+                                             .ai = {.gate = &gate,
+                                                    .clock = &clock,
+                                                    .settings = {},
+                                                    .waits = {},
+                                                    .catalog = {},
+                                                    .offload = {}}})) {
     routes.insert(route.method + " " + route.path);
   }
   return routes;

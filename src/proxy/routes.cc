@@ -1,6 +1,7 @@
 #include "proxy/routes.h"
 
 #include <iterator>
+#include <memory>
 #include <utility>
 
 #include "proxy/admin/demo_token.h"
@@ -16,6 +17,9 @@ std::vector<http::Route> AllRoutes(RouteServices services) {
   };
   routes.push_back(admin::OpenApiRoute());
   routes.push_back(admin::DemoTokenRoute(services.issuer, services.demo_token_limit, services.demo_tokens));
+  const auto offload = std::make_shared<http::Offload>();
+  services.sql.offload = offload;
+  services.ai.offload = offload;
   services.ai.catalog = sql::CatalogReader(services.sql.workers);
   add(sql::SqlRoutes(std::move(services.sql)));
   add(quack::QuackRoutes(std::move(services.quack)));

@@ -27,8 +27,9 @@ class Span {
 class Tracer {
  public:
   virtual ~Tracer() = default;
-  // `name` comes from a closed set. `traceparent` is what the client has sent, or anything else, which begins
-  // a trace of its own. Never null.
+  // `name` comes from a closed set. `traceparent` is what a client has sent that is believed: it says which
+  // trace the span is of and whether it is exported, and with an identifier of its choice it could say so in
+  // spite of any ratio. Anything else begins a trace of its own. Never null.
   virtual std::shared_ptr<Span> Begin(std::string_view name, std::string_view traceparent) = 0;
 };
 

@@ -89,19 +89,33 @@ def test_what_is_too_large(proxy, sub):
     assert answer.status_code == 200, answer.text
 
 
+def test_large_bodies_of_strangers_are_not_waited_for(proxy, sub):
+    """Nor taken into account: the token is in the headers."""
+    for path in ("/sql", "/ai/chat", "/ai/embed"):
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n"
+        for headers in ("", "Expect: 100-continue\r\n", "Authorization: Bearer x\r\n"):
+            answer = exchange(proxy, f"{head}{headers}\r\n".encode())
+            assert answer.startswith(b"HTTP/1.1 401 ") and b'"code":"unauthenticated"' in answer, (path, headers, answer)
+        with RawConnection(proxy) as connection:
+            connection.send(f"{head}Authorization: Bearer {proxy.token(sub)}\r\nExpect: 100-continue\r\n\r\n".encode())
+            assert connection.answer()[0] == 100
+
+
 def test_methods_and_media_types(proxy, sub):
     headers = {"Authorization": f"Bearer {proxy.token(sub)}"}
     for method, path, allowed in [("DELETE", "/sql", "POST, OPTIONS"), ("POST", "/catalog", "GET, HEAD, OPTIONS"), ("PUT", "/health", "GET, HEAD, OPTIONS"),
                                   ("TRACE", "/ai/chat", "POST, OPTIONS"), ("BREW", "/admin/workers", "GET, HEAD, DELETE, OPTIONS")]:
         answer = requests.request(method, proxy.url(path), headers=headers, timeout=15)
         assert (answer.status_code, answer.headers["Allow"], answer.json()["code"]) == (405, allowed, "method_not_allowed"), (method, path)
-    for path in ("/nowhere", "/sql/", "//sql", "/%73ql", "/health/../sql", "*"):
-        assert requests.get(proxy.url("/") + path.lstrip("/") if path != "//sql" else proxy.url("//sql"), headers=headers, timeout=15).status_code in (404, 405), path
+    # As bytes: client libraries tidy paths up before they send them.
+    for path in ("/nowhere", "/sql/", "//sql", "/%73ql", "/health/../sql", "*", "http://x/health"):
+        answer = exchange(proxy, f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        assert answer.startswith(b"HTTP/1.1 404 "), path
     for path in ("/sql", "/ai/chat", "/ai/embed"):
         answer = proxy.post(path, data="<sql/>", headers={**headers, "Content-Type": "application/xml"})
         assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type"), path
     assert proxy.post("/sql", data=gzip.compress(b'{"sql": "SELECT 1"}'),
-                      headers={**headers, "Content-Type": "application/json", "Content-Encoding": "gzip"}).status_code in (400, 415)
+                      headers={**headers, "Content-Type": "application/json", "Content-Encoding": "gzip"}).status_code == 400
 
 
 def test_head_is_get_without_its_body(proxy, sub):

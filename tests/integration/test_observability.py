@@ -9,7 +9,7 @@ import requests
 from pyarrow import flight
 
 from tests.support.databases import start_postgres
-from tests.support.engine import ROOT, docker, inspect
+from tests.support.engine import LABEL, ROOT, docker, inspect
 from tests.support.proxy import Proxy, base_config
 from tests.support.waiting import eventually
 
@@ -28,7 +28,7 @@ def admin(proxy: Proxy) -> dict[str, str]:
 
 def test_metrics_have_a_port_of_their_own(start_proxy, engine, own_network, sub):
     config = base_config(engine, own_network)
-    config["server"] = {"metrics_port": 9464}
+    config["server"] = {"metrics_port": 9464, "metrics_host": "0.0.0.0"}
     proxy = start_proxy(own_network, config)
     url = f"http://{address_of(proxy.container, own_network)}:9464"
     before = requests.get(f"{url}/metrics", timeout=15)
@@ -48,6 +48,18 @@ def test_metrics_have_a_port_of_their_own(start_proxy, engine, own_network, sub)
     assert requests.post(f"{url}/sql", json=body, timeout=15).status_code == 404
     assert proxy.get("/metrics").status_code == 401
     assert proxy.get("/metrics", headers=admin(proxy)).status_code == 200
+
+
+def test_without_a_host_metrics_are_the_containers_own(start_proxy, engine, own_network):
+    config = base_config(engine, own_network)
+    config["server"] = {"metrics_port": 9464}
+    proxy = start_proxy(own_network, config)
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"http://{address_of(proxy.container, own_network)}:9464/metrics", timeout=15)
+    # Beside it, in its network namespace, Prometheus gets them.
+    said = docker("run", "--rm", "--label", f"{LABEL}={engine.run_id}", "--network", f"container:{proxy.container}", "--entrypoint", "",
+                  engine.test_image, "curl", "-sS", "--max-time", "15", "http://127.0.0.1:9464/metrics")
+    assert "pondpilot_build_info" in said
 
 
 def test_a_trusted_proxy_names_the_client(start_proxy, engine, own_network, sub):
@@ -125,7 +137,10 @@ def test_spans_go_to_a_collector(start_proxy, engine, own_network, sub):
     answer = proxy.post("/sql", json={"sql": "SELECT count(*) AS n FROM range(50000000) t(i) WHERE i % 7 = 0"},
                         headers={"Authorization": f"Bearer {proxy.token(sub)}", "traceparent": traceparent, "X-Request-Id": "r-1"}, timeout=60)
     assert answer.status_code == 200, answer.text
+    # Whoever has no token does not decide that a span is exported.
     assert proxy.get("/catalog", headers={"traceparent": traceparent}).status_code == 401
+    assert requests.request("BREW", proxy.url("/health"), timeout=15,
+                            headers={"Authorization": f"Bearer {proxy.token(sub)}", "traceparent": traceparent}).status_code == 405
     options = flight.FlightCallOptions(timeout=60, headers=[(b"authorization", f"Bearer {proxy.token(sub)}".encode()),
                                                             (b"traceparent", traceparent.encode())])
     client = flight.connect(proxy.location)
@@ -145,8 +160,8 @@ def test_spans_go_to_a_collector(start_proxy, engine, own_network, sub):
     waited, worked = int(said["pondpilot.worker.wait_us"]), int(said["pondpilot.worker.us"])
     assert waited > 10_000, "a worker was started for it"
     assert worked > 1_000 and waited + worked <= took * 1.05
-    (refused,) = [span for span in spans if span["name"] == "GET /catalog"]
-    assert int(attributes(refused)["http.response.status_code"]) == 401 and "user.id" not in attributes(refused)
+    (refused,) = [span for span in spans if span["name"] == "HTTP /health"]
+    assert int(attributes(refused)["http.response.status_code"]) == 405 and "user.id" not in attributes(refused)
     flights = [span for span in spans if span["name"] == "arrow.flight.protocol.FlightService/GetFlightInfo"]
     assert {int(attributes(span)["rpc.grpc.status_code"]) == 0 for span in flights} == {True, False}
     assert all(attributes(span)["user.id"] == sub and int(attributes(span)["pondpilot.worker.us"]) > 0 for span in flights)

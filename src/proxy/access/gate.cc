@@ -47,23 +47,31 @@ base::Result<auth::Principal> Gate::Counted(base::Result<auth::Principal> princi
 }
 
 http::Route Gate::Route(std::string method, std::string path, UserHandler handler) const {
-  return {std::move(method), std::move(path),
-          [this, handler = std::move(handler)](const http::Request& request) -> awaitable<http::Response> {
-            const auto principal = Identify(request);
-            if (!principal) {
-              co_return http::ToResponse(http::ToProblem(principal.error()), request.request_id);
-            }
-            if (request.span) request.span->Set("user.id", principal->user_id);
-            const limits::Answer admitted = admit_(*principal);
-            http::Response response;
-            if (admitted.taken) {
-              response = co_await handler(request, *principal);
-            } else {
-              response = http::ToResponse(http::ToProblem(admitted.taken.error()), request.request_id);
-            }
-            AddStanding(admitted.standing, response);
-            co_return response;
-          }};
+  http::Route route{
+      std::move(method), std::move(path),
+      [this, handler = std::move(handler)](const http::Request& request) -> awaitable<http::Response> {
+        const auto principal = Identify(request);
+        if (!principal) {
+          co_return http::ToResponse(http::ToProblem(principal.error()), request.request_id);
+        }
+        if (request.span) request.span->Set("user.id", principal->user_id);
+        const limits::Answer admitted = admit_(*principal);
+        http::Response response;
+        if (admitted.taken) {
+          response = co_await handler(request, *principal);
+        } else {
+          response = http::ToResponse(http::ToProblem(admitted.taken.error()), request.request_id);
+        }
+        AddStanding(admitted.standing, response);
+        co_return response;
+      }};
+  // Who it is stands in the headers: a stranger's megabyte is not waited for.
+  route.body_gate = [this](const http::Request& head, std::string_view) -> std::optional<http::Response> {
+    const auto principal = Identify(head);
+    if (principal) return std::nullopt;
+    return http::ToResponse(http::ToProblem(principal.error()), head.request_id);
+  };
+  return route;
 }
 
 }  // namespace pondpilot::proxy::access

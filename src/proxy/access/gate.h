@@ -22,8 +22,8 @@ class Gate {
   Gate(const auth::TokenVerifier& verifier, limits::RateLimiter& strangers, AdmitCaller admit)
       : verifier_(verifier), strangers_(strangers), admit_(std::move(admit)) {}
 
-  // A route whose handler runs for callers that were let in only. Its answers say where the caller stands
-  // (RateLimit headers).
+  // A route whose handler runs for callers that were let in only, and of whom alone large bodies are read.
+  // Its answers say where the caller stands (RateLimit headers).
   http::Route Route(std::string method, std::string path, UserHandler handler) const;
 
   // The caller that a request's token names. kUnauthenticated, which says what is wrong with the token;

@@ -73,6 +73,21 @@ TEST_F(GateTest, AddressesWithoutAValidTokenAreLimited) {
   EXPECT_EQ(Ask("no-token").status, 401u);
 }
 
+TEST_F(GateTest, LargeBodiesAreReadOfCallersOnly) {
+  const http::Route& route = router_.routes().front();
+  http::Request head;
+  head.method = "GET";
+  head.path = "/mine";
+  head.peer_address = "192.0.2.1";
+  const auto stranger = route.body_gate(head, "");
+  ASSERT_TRUE(stranger.has_value());
+  EXPECT_EQ(stranger->status, 401u);
+  head.headers.set("Authorization", "Bearer " + TokenOf("alice"));
+  EXPECT_FALSE(route.body_gate(head, "").has_value());
+  EXPECT_THAT(Ask(TokenOf("alice")).headers, Contains(Pair("RateLimit-Remaining", "1")))
+      << "it costs nothing";
+}
+
 TEST(AddressKeyTest, OneCustomerIsOneKey) {
   EXPECT_EQ(AddressKey("192.0.2.1"), "192.0.2.1");
   EXPECT_EQ(AddressKey("::ffff:192.0.2.1"), "192.0.2.1");

@@ -38,9 +38,11 @@ std::string OverallStatus(const HealthReport& report) {
 
 std::vector<http::Route> HealthRoutes(HealthSource& source) {
   std::vector<http::Route> routes;
-  routes.push_back({"GET", "/health", [](const http::Request&) -> awaitable<http::Response> {
-                      co_return Json(200, {{"status", "healthy"}});
-                    }});
+  http::Route health{"GET", "/health",
+                     [answer = Json(200, {{"status", "healthy"}})](
+                         const http::Request&) -> awaitable<http::Response> { co_return answer; }};
+  health.at_once = true;
+  routes.push_back(std::move(health));
   routes.push_back({"GET", "/ready", [&source](const http::Request&) -> awaitable<http::Response> {
                       const HealthReport report = co_await source.Report();
                       if (report.not_ready.empty()) co_return Json(200, {{"ready", true}});

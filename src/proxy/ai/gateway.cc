@@ -35,6 +35,14 @@ http::Response Json(const ordered_json& body) {
   return response;
 }
 
+// About how long vectors are as JSON.
+size_t TextBytes(const Embeddings& embeddings) {
+  constexpr size_t kNumberBytes = 20;
+  size_t numbers = 0;
+  for (const auto& vector : embeddings.vectors) numbers += vector.size();
+  return numbers * kNumberBytes;
+}
+
 ordered_json ToJson(const Usage& usage) {
   return {{"input_tokens", usage.input_tokens}, {"output_tokens", usage.output_tokens}};
 }
@@ -67,7 +75,9 @@ class Gateway {
       : services_(std::move(services)),
         client_(services_.waits, *services_.clock),
         claude_(MakeAnthropic(services_.settings.claude_base_url, services_.settings.claude_api_key)),
-        openai_(MakeOpenAi(services_.settings.openai_base_url, services_.settings.openai_api_key)) {}
+        openai_(MakeOpenAi(services_.settings.openai_base_url, services_.settings.openai_api_key)),
+        redactor_({services_.settings.claude_api_key, services_.settings.openai_api_key},
+                  {services_.settings.claude_base_url, services_.settings.openai_base_url}) {}
 
   awaitable<http::Response> Chat(const http::Request& request, const auth::Principal& principal);
   awaitable<http::Response> Embed(const http::Request& request, const auth::Principal& principal);
@@ -100,6 +110,7 @@ class Gateway {
   UpstreamClient client_;
   const std::unique_ptr<ChatProvider> claude_;
   const std::unique_ptr<ChatProvider> openai_;
+  const Redactor redactor_;
   CallSlots slots_;
 };
 
@@ -172,8 +183,8 @@ awaitable<std::expected<std::unique_ptr<UpstreamReply>, Gateway::Failure>> Gatew
   if (status == 200) co_return std::move(*reply);
   // A refusal whose text is cut off or too long is still a refusal.
   const auto body = co_await ReadAll(**reply, kMaxRefusalBytes);
-  const http::Problem problem =
-      ProviderRefusal(status, (*reply)->Header("Retry-After"), body ? std::string_view(*body) : "");
+  const http::Problem problem = ProviderRefusal(status, (*reply)->Header("Retry-After"),
+                                                body ? std::string_view(*body) : "", redactor_);
   const bool key_refused = problem.code == "ai_credentials_refused";
   telemetry::Log(key_refused ? Level::kError : Level::kWarn,
                  key_refused ? "AI provider does not accept the key: check CLAUDE_API_KEY or OPENAI_API_KEY"
@@ -189,7 +200,11 @@ awaitable<Outcome<void>> Gateway::AddCatalog(const http::Request& request, const
                                              ChatRequest& chat) const {
   const auto catalog = co_await services_.catalog(request, principal);
   if (!catalog) co_return std::unexpected(catalog.error());
-  const auto text = CatalogPrompt(*catalog, principal.demo ? kDemoCatalogBytes : kCatalogBytes);
+  const size_t most = principal.demo ? kDemoCatalogBytes : kCatalogBytes;
+  const auto read = co_await services_.offload->Run(
+      catalog->size(), [&catalog, most] { return CatalogPrompt(*catalog, most); });
+  if (!read) co_return std::unexpected(http::ToProblem(read.error()));
+  const auto& text = *read;
   if (!text) co_return std::unexpected(BadCatalog());
   chat.system += (chat.system.empty() ? "" : "\n\n") + *text;
   co_return Outcome<void>();
@@ -207,7 +222,10 @@ awaitable<Outcome<std::string>> Gateway::Body(const CallRecord& call, UpstreamRe
 awaitable<http::Response> Gateway::Chat(const http::Request& request, const auth::Principal& principal) {
   if (const auto refused = http::RefuseOtherThanJson(request))
     co_return http::ToResponse(*refused, request.request_id);
-  auto chat = ParseChatRequest(request.body, services_.settings.default_model);
+  auto read = co_await services_.offload->Run(
+      request.body.size(), [&] { return ParseChatRequest(request.body, services_.settings.default_model); });
+  if (!read) co_return http::ToResponse(http::ToProblem(read.error()), request.request_id);
+  auto& chat = *read;
   if (!chat) co_return http::ToResponse(http::ToProblem(chat.error()), request.request_id);
   if (principal.demo) chat->max_tokens = std::min(chat->max_tokens.value_or(kDemoMaxTokens), kDemoMaxTokens);
 
@@ -245,7 +263,10 @@ awaitable<http::Response> Gateway::Chat(const http::Request& request, const auth
   }
   const auto body = co_await Body(call, **reply);
   if (!body) co_return Fail(end, body.error());
-  const auto answer = provider.DecodeReply(*body);
+  const auto decoded =
+      co_await services_.offload->Run(body->size(), [&] { return provider.DecodeReply(*body); });
+  if (!decoded) co_return Fail(end, http::ToProblem(decoded.error()));
+  const auto& answer = *decoded;
   if (!answer) co_return Fail(end, answer.error());
   end.Tell("ok", answer->end.usage);
   http::Response response;
@@ -256,7 +277,10 @@ awaitable<http::Response> Gateway::Chat(const http::Request& request, const auth
 awaitable<http::Response> Gateway::Embed(const http::Request& request, const auth::Principal& principal) {
   if (const auto refused = http::RefuseOtherThanJson(request))
     co_return http::ToResponse(*refused, request.request_id);
-  const auto embed = ParseEmbedRequest(request.body);
+  const auto read = co_await services_.offload->Run(request.body.size(),
+                                                    [&request] { return ParseEmbedRequest(request.body); });
+  if (!read) co_return http::ToResponse(http::ToProblem(read.error()), request.request_id);
+  const auto& embed = *read;
   if (!embed) co_return http::ToResponse(http::ToProblem(embed.error()), request.request_id);
   CallEnd end(Record(request, principal, false, embed->model), *services_.clock);
   const CallRecord& call = end.record();
@@ -269,11 +293,15 @@ awaitable<http::Response> Gateway::Embed(const http::Request& request, const aut
   const auto embeddings = co_await EmbedAll(call, *embed);
   if (!embeddings) co_return Fail(end, embeddings.error());
   end.Tell("ok", embeddings->usage);
-  ordered_json out;
-  out["model"] = embeddings->model.empty() ? embed->model : embeddings->model;
-  out["embeddings"] = embeddings->vectors;
-  out["usage"] = ToJson(embeddings->usage);
-  co_return Json(out);
+  auto written = co_await services_.offload->Run(TextBytes(*embeddings), [&] {
+    ordered_json out;
+    out["model"] = embeddings->model.empty() ? embed->model : embeddings->model;
+    out["embeddings"] = embeddings->vectors;
+    out["usage"] = ToJson(embeddings->usage);
+    return Json(out);
+  });
+  if (!written) co_return http::ToResponse(http::ToProblem(written.error()), request.request_id);
+  co_return std::move(*written);
 }
 
 awaitable<Outcome<Embeddings>> Gateway::EmbedAll(const CallRecord& call, const EmbedRequest& embed) {
@@ -291,7 +319,10 @@ awaitable<Outcome<Embeddings>> Gateway::EmbedAll(const CallRecord& call, const E
     if (!reply) co_return std::unexpected(reply.error());
     const auto body = co_await Body(call, **reply);
     if (!body) co_return std::unexpected(body.error());
-    auto some = DecodeEmbed(*body, batch.inputs.size());
+    auto decoded = co_await services_.offload->Run(body->size(),
+                                                   [&] { return DecodeEmbed(*body, batch.inputs.size()); });
+    if (!decoded) co_return std::unexpected(http::ToProblem(decoded.error()));
+    auto& some = *decoded;
     if (!some) co_return std::unexpected(some.error());
     all.model = some->model;
     std::ranges::move(some->vectors, std::back_inserter(all.vectors));

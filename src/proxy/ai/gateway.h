@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "proxy/access/gate.h"
 #include "proxy/ai/chat_stream.h"
 #include "proxy/ai/upstream.h"
+#include "proxy/http/offload.h"
 #include "proxy/http/router.h"
 
 namespace pondpilot::proxy::ai {
@@ -32,6 +34,7 @@ struct GatewayServices {
   CallObserver* observer = nullptr;  // must outlive the routes
   UpstreamWaits waits;
   CatalogSource catalog;
+  std::shared_ptr<http::Offload> offload;  // reads large requests, catalogs and answers
 };
 
 // POST /ai/chat and POST /ai/embed. They must be served on one thread.

@@ -77,6 +77,7 @@ class GatewayTest : public ::testing::Test {
     services.settings = settings_;
     services.waits = waits_;
     services.observer = &observer_;
+    services.offload = offload_;
     services.catalog = [this](const http::Request&,
                               const auth::Principal& who) -> asio::awaitable<Outcome<std::string>> {
       catalog_of_ = who.user_id;
@@ -123,6 +124,7 @@ class GatewayTest : public ::testing::Test {
     return static_cast<unsigned>(std::stoul(answer.substr(answer.find(' ') + 1)));
   }
 
+  const std::shared_ptr<http::Offload> offload_ = std::make_shared<http::Offload>();
   auth::TokenVerifier verifier_{kKey, base::Clock::System()};
   auth::TokenIssuer issuer_{kKey, base::Clock::System()};
   base::Result<void> admitted_;
@@ -296,6 +298,31 @@ TEST_F(GatewayTest, DemoUsersGetShortAnswers) {
   }
 }
 
+TEST_F(GatewayTest, WhatIsLargeIsNotReadOnTheEventLoop) {
+  Start([](const FakeProvider::Request& request, FakeProvider::Socket& socket) {
+    const std::string text(100'000, 'x');
+    const bool embeds = request.target().contains("embeddings");
+    std::string numbers = "1";
+    for (int i = 1; i < 40'000; ++i) numbers += ",1";
+    FakeProvider::Answer(socket, "200 OK",
+                         embeds ? R"({"data":[{"embedding":[)" + numbers + "]}]}"
+                                : R"({"content":[{"type":"text","text":")" + text + R"("}]})");
+  });
+  // The catalog, and the provider's answer.
+  catalog_ = R"({"databases":[{"name":")" + std::string(100'000, 'd') + R"("}]})";
+  std::string body = kWhole;
+  body.insert(body.size() - 1, R"(,"schema":true)");
+  EXPECT_EQ(StatusOf(Post("/ai/chat", body)), 200u);
+  EXPECT_EQ(offload_->taken(), 2u);
+  // Requests.
+  EXPECT_EQ(StatusOf(Post("/ai/chat", "[" + std::string(100'000, ' ') + "]")), 400u);
+  EXPECT_EQ(StatusOf(Post("/ai/embed", "[" + std::string(100'000, ' ') + "]")), 400u);
+  EXPECT_EQ(offload_->taken(), 4u);
+  // Vectors, as they come and as they go.
+  EXPECT_EQ(StatusOf(Post("/ai/embed", R"({"input":"x","model":"e"})")), 200u);
+  EXPECT_EQ(offload_->taken(), 6u);
+}
+
 TEST_F(GatewayTest, RefusalsOfTheProvider) {
   struct Case {
     const char* status;
@@ -306,6 +333,11 @@ TEST_F(GatewayTest, RefusalsOfTheProvider) {
   const Case cases[] = {
       {"400 Bad", R"({"error":{"message":"max_tokens is too large"}})", 400, "ai_request_refused"},
       {"404 Not Found", R"({"error":{"message":"no such model"}})", 400, "ai_request_refused"},
+      {"400 Bad",
+       R"({"error":{"message":"The key claude-key-secret is not known at http://inside:8000/v1"}})", 400,
+       "ai_request_refused"},
+      {"422 Odd", R"({"error":{"message":"ask inside:8000 with claude-k...cret"}})", 400,
+       "ai_request_refused"},
       {"404 Not Found", "<html>", 400, "ai_request_refused"},
       {"401 Unauthorized", R"({"error":{"message":"Incorrect API key provided: claude-key-secret"}})", 502,
        "ai_credentials_refused"},
@@ -329,6 +361,7 @@ TEST_F(GatewayTest, RefusalsOfTheProvider) {
       EXPECT_EQ(StatusOf(answer), one.expected) << one.status;
       EXPECT_EQ(BodyOf(answer)["code"], one.code) << one.status;
       EXPECT_THAT(answer, Not(HasSubstr("key-secret")));
+      EXPECT_THAT(answer, Not(HasSubstr("cret")));
       EXPECT_THAT(answer, Not(HasSubstr("inside")));
       if (one.expected == 429) {
         EXPECT_THAT(answer, HasSubstr("Retry-After: 17\r\n"));

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 
-#include "base/text.h"
 #include "proxy/ai/json_access.h"
 
 namespace pondpilot::proxy::ai {
@@ -13,16 +12,10 @@ constexpr size_t kMaxQuotedBytes = 500;
 constexpr std::chrono::seconds kDefaultRetry(30);
 constexpr std::chrono::seconds kMaxRetry(3600);
 
-// The provider's sentence about a request, or empty. Shortened on a character's border.
-std::string TheirMessage(std::string_view body) {
+// The provider's sentence about a request, or empty.
+std::string TheirMessage(std::string_view body, const Redactor& redactor) {
   const nlohmann::json data = nlohmann::json::parse(body, nullptr, false);
-  std::string message = data.is_object() ? TextAt(data, "/error/message") : "";
-  if (message.size() > kMaxQuotedBytes) {
-    message.resize(kMaxQuotedBytes);
-    while (!message.empty() && !base::IsUtf8(message)) message.pop_back();
-    message += " …";
-  }
-  return message;
+  return data.is_object() ? redactor.Redact(TextAt(data, "/error/message"), kMaxQuotedBytes) : "";
 }
 
 }  // namespace
@@ -58,13 +51,14 @@ http::Problem TooManyCalls(bool of_user) {
           "The proxy answers as many AI requests as it can. Try again in a moment.", std::chrono::seconds(5)};
 }
 
-http::Problem ProviderRefusal(unsigned status, const std::string& retry_after, std::string_view body) {
+http::Problem ProviderRefusal(unsigned status, const std::string& retry_after, std::string_view body,
+                              const Redactor& redactor) {
   switch (status) {
     case 400:
     case 404:
     case 413:
     case 422: {
-      const std::string theirs = TheirMessage(body);
+      const std::string theirs = TheirMessage(body, redactor);
       return {400,
               "ai_request_refused",
               "The AI provider does not accept the request",

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "proxy/ai/redactor.h"
 #include "proxy/http/problem.h"
 
 namespace pondpilot::proxy::ai {
@@ -20,8 +21,10 @@ http::Problem TooManyCalls(bool of_user);
 std::optional<std::chrono::milliseconds> ParseRetryAfter(const std::string& value);
 // The catalog that the model was to be told of can't be read.
 http::Problem BadCatalog();
-// The provider answered `status` instead of 200. What it says is passed on where it is about the request.
-http::Problem ProviderRefusal(unsigned status, const std::string& retry_after, std::string_view body);
+// The provider answered `status` instead of 200. What it says is passed on where it is about the request, as
+// `redactor` leaves it.
+http::Problem ProviderRefusal(unsigned status, const std::string& retry_after, std::string_view body,
+                              const Redactor& redactor);
 // The way to the provider failed.
 http::Problem TransportProblem(const base::Error& error);
 // The provider sent what its API never sends.

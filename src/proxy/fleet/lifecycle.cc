@@ -194,7 +194,7 @@ asio::awaitable<void> Fleet::State::Drain(std::shared_ptr<Member> member, StopRe
                        reason == StopReason::kShutdown || reason == StopReason::kOperator;
   if (answers) {
     // Only a courtesy: what does not drain is stopped.
-    co_await member->control->Drain(std::min(kDrainTimeout, options.stop_grace));
+    (void)co_await member->control->Drain(std::min(kDrainTimeout, options.stop_grace));
   }
   co_await Remove(member->handle, answers ? options.stop_grace : std::min(kDeadGrace, options.stop_grace));
   member->unwatch.emit(asio::cancellation_type::terminal);

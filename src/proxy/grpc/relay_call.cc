@@ -73,7 +73,6 @@ void RelayCall::OnArrived(bool ok) {
                  {}});
     return;
   }
-  if (services_.tracer != nullptr) BeginSpan();
   Authenticate();
 }
 
@@ -89,6 +88,7 @@ void RelayCall::OnClientDone(bool) {
 void RelayCall::Authenticate() {
   auto caller =
       IdentifyCaller(server_context_.client_metadata(), *method_, *services_.verifier, relay_.identifiers);
+  if (services_.tracer != nullptr) BeginSpan(caller.has_value());
   if (!caller) {
     const base::Result<void> told = services_.admit_stranger(
         server_context_.peer(), JoinedValues(server_context_.client_metadata(), "x-forwarded-for"));
@@ -301,12 +301,12 @@ void RelayCall::OnClientFinished(bool) {
   if (silence_alarm_) silence_alarm_->Cancel();  // it would keep the call for as long
 }
 
-void RelayCall::BeginSpan() {
+void RelayCall::BeginSpan(bool callers) {
   bool repeated = false;
   const std::string_view sent =
       SingleValue(server_context_.client_metadata(), telemetry::kTraceParent, &repeated);
   span_ = services_.tracer->Begin("arrow.flight.protocol.FlightService/" + std::string(method_->name),
-                                  repeated ? std::string_view() : sent);
+                                  callers && !repeated ? sent : std::string_view());
   span_->Set("rpc.system", "grpc");
   span_->Set("rpc.method", method_->name);
   span_->Set("pondpilot.request_id", request_id_);

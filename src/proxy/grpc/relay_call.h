@@ -131,7 +131,8 @@ class RelayCall {
   void OnVerdictTick(bool ok);
   ::grpc::Status LostWorkerStatus() const;
 
-  void BeginSpan();
+  // `callers`: the call has a valid token or identifier, so that its traceparent is believed.
+  void BeginSpan(bool callers);
   void EndSpan(const ::grpc::Status& status) const;
   void LogEnd(const ::grpc::Status& status) const;
 

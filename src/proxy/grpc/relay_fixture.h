@@ -276,6 +276,7 @@ class RelayTest : public ::testing::Test {
     services.session_key = base::Secret("session key");
     services.identifier_key = kIdentifierKey;
     services.upload_silence = kUploadSilence;
+    services.tracer = tracer();
     auto relay = FlightServer::Start("127.0.0.1", 0, services);
     ASSERT_TRUE(relay.has_value()) << relay.error().message;
     relay_ = std::move(*relay);
@@ -283,6 +284,8 @@ class RelayTest : public ::testing::Test {
                                      ::grpc::InsecureChannelCredentials());
     io_thread_ = std::thread([this] { io_.run(); });
   }
+
+  virtual telemetry::Tracer* tracer() { return nullptr; }
 
   void TearDown() override {
     relay_->Shutdown(std::chrono::milliseconds(200));

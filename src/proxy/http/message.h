@@ -63,6 +63,10 @@ inline constexpr unsigned kClientGone = 499;
 // operation_aborted.
 using Handler = std::function<boost::asio::awaitable<Response>(const Request&)>;
 
+// A method as names of spans have it: one of HTTP's own (RFC 9110, RFC 5789), or kOtherMethod.
+inline constexpr std::string_view kOtherMethod = "_OTHER";
+std::string_view MethodLabel(std::string_view method);
+
 // A client's X-Request-Id when it is fit for a log line (1 to 64 letters, digits, '-', '_' or '.'), else a
 // new one.
 std::string RequestIdFor(std::string_view sent);

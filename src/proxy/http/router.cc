@@ -38,6 +38,11 @@ std::string_view Router::LabelOf(std::string_view path) const {
 }
 
 boost::asio::awaitable<Response> Router::Dispatch(const Request& request) const {
+  const std::string_view method = request.method == "HEAD" ? std::string_view("GET") : request.method;
+  if (const Route* route = Find(method, request.path)) {
+    Response answer = co_await route->handler(request);
+    co_return answer;
+  }
   const std::string allowed = AllowedMethods(request.path);
   if (allowed.empty()) {
     co_return ToResponse(
@@ -55,11 +60,6 @@ boost::asio::awaitable<Response> Router::Dispatch(const Request& request) const 
     response.headers = cors_.PreflightHeaders(request.Header("Origin"), allowed);
     response.headers.emplace_back("Allow", allowed);
     co_return response;
-  }
-  const std::string method = request.method == "HEAD" ? "GET" : request.method;
-  if (const Route* route = Find(method, request.path)) {
-    Response answer = co_await route->handler(request);
-    co_return answer;
   }
   Response response = ToResponse({405,
                                   "method_not_allowed",
@@ -97,11 +97,12 @@ boost::asio::awaitable<Response> Router::Handle(const Request& request) const {
     telemetry::Log(telemetry::Level::kError, "HTTP handler failed",
                    {{"path", request.path}, {"request_id", request.request_id}, {"error", failure}});
   }
-  if (request.method != "OPTIONS") {
-    for (auto& header : cors_.HeadersFor(request.Header("Origin")))
-      response.headers.push_back(std::move(header));
-  }
+  if (request.method != "OPTIONS") AddCorsHeaders(request.Header("Origin"), response);
   co_return response;
+}
+
+void Router::AddCorsHeaders(std::string_view origin, Response& response) const {
+  for (auto& header : cors_.HeadersFor(origin)) response.headers.push_back(std::move(header));
 }
 
 }  // namespace pondpilot::proxy::http

@@ -25,7 +25,8 @@ Server::Server(asio::any_io_executor executor, const Router& router, ServerLimit
       acceptor_(executor),
       router_(router),
       limits_(limits),
-      extras_(std::move(extras)) {}
+      extras_(std::move(extras)),
+      bodies_(std::make_shared<BodyPool>(limits.all_bodies_bytes)) {}
 
 base::Result<std::shared_ptr<Server>> Server::Start(asio::any_io_executor executor, const std::string& host,
                                                     uint16_t port, const Router& router, ServerLimits limits,

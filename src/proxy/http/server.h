@@ -4,12 +4,14 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
 
 #include "base/error.h"
 #include "base/networks.h"
+#include "proxy/http/body_pool.h"
 #include "proxy/http/router.h"
 #include "telemetry/span.h"
 
@@ -17,8 +19,11 @@ namespace pondpilot::proxy::http {
 
 struct ServerLimits {
   size_t header_bytes = 96 << 10;  // big tokens fit
+  // A body up to this is always taken, whoever sends it; one that is larger where its route's gate lets it in
+  // (Route::body_gate), and counts in a pool.
+  size_t small_body_bytes = 64 << 10;
   size_t body_bytes = 1 << 20;
-  size_t all_bodies_bytes = 64 << 20;  // of requests that are being read or answered
+  size_t all_bodies_bytes = 64 << 20;  // of large ones that are being read or answered
   size_t connections = 10'000;
   std::chrono::milliseconds request_wait{
       std::chrono::seconds(15)};                                   // from a request's first byte to its last
@@ -47,6 +52,9 @@ struct ServerExtras {
   Observer* observer = nullptr;         // nobody wants to know when it is null
   telemetry::Tracer* tracer = nullptr;  // no spans when it is null
   base::TrustedProxies trusted = {};
+  // Whether a request has a caller's token: then its traceparent is believed, as is what comes from trusted
+  // proxies. nullptr: only theirs is.
+  std::function<bool(const Request&)> is_callers = {};
 };
 
 class Session;
@@ -68,6 +76,7 @@ class Server : public std::enable_shared_from_this<Server> {
 
  private:
   friend class Session;
+  friend class RequestReader;
   Server(boost::asio::any_io_executor executor, const Router& router, ServerLimits limits,
          ServerExtras extras);
   boost::asio::awaitable<void> Accept();
@@ -79,7 +88,7 @@ class Server : public std::enable_shared_from_this<Server> {
   const ServerExtras extras_;
   uint16_t port_ = 0;
   bool stopping_ = false;
-  uint64_t bodies_bytes_ = 0;  // that have arrived of the requests under way
+  const std::shared_ptr<BodyPool> bodies_;  // large ones, of routes without a pool of their own
   std::set<Session*> sessions_;
 };
 

@@ -13,9 +13,12 @@
 #include <boost/asio/use_future.hpp>
 #include <boost/asio/write.hpp>
 #include <memory>
+#include <optional>
 #include <semaphore>
 #include <stdexcept>
 #include <thread>
+
+#include "telemetry/fake_tracer.h"
 
 namespace pondpilot::proxy::http {
 namespace {
@@ -29,11 +32,18 @@ class ServerTest : public ::testing::Test {
   void SetUp() override {
     ServerLimits limits;
     limits.header_bytes = 4096;
+    limits.small_body_bytes = 100;
     limits.body_bytes = 1000;
     limits.all_bodies_bytes = 1800;
     limits.request_wait = std::chrono::milliseconds(500);
     limits.connections = 50;
-    auto server = Server::Start(io_.get_executor(), "127.0.0.1", 0, router_, limits);
+    ServerExtras extras;
+    extras.tracer = tracer();
+    extras.trusted = trusted();
+    extras.is_callers = [](const Request& request) {
+      return request.Header("Authorization") == "Bearer good";
+    };
+    auto server = Server::Start(io_.get_executor(), "127.0.0.1", 0, router_, limits, extras);
     ASSERT_TRUE(server.has_value()) << server.error().message;
     server_ = *server;
     thread_ = std::thread([this] { io_.run(); });
@@ -45,6 +55,9 @@ class ServerTest : public ::testing::Test {
     work_.reset();
     thread_.join();
   }
+
+  virtual telemetry::Tracer* tracer() { return nullptr; }
+  virtual base::TrustedProxies trusted() { return {}; }
 
   asio::ip::tcp::socket Connect() {
     asio::ip::tcp::socket socket(client_io_);
@@ -62,13 +75,46 @@ class ServerTest : public ::testing::Test {
     return answer;
   }
 
-  Router router_{{{"GET", "/health",
+  static Route Health() {
+    Route route{"GET", "/health", [](const Request&) -> asio::awaitable<Response> {
+                  co_return Response{200, "application/json", R"({"status":"healthy"})", {}, {}};
+                }};
+    route.at_once = true;
+    return route;
+  }
+  // Takes large bodies of all but who says that it is a stranger.
+  static Route Echo() {
+    Route route{"POST", "/echo", [](const Request& request) -> asio::awaitable<Response> {
+                  co_return Response{200, "text/plain", request.body + "|" + request.query, {}, {}};
+                }};
+    route.body_gate = [](const Request& head, std::string_view) -> std::optional<Response> {
+      if (head.Header("X-Stranger").empty()) return std::nullopt;
+      return Response{401, "text/plain", "who is " + head.peer_address + "?", {}, {}};
+    };
+    return route;
+  }
+  // Has a pool of its own, and takes large bodies that begin with "good".
+  static Route Framed() {
+    Route route{"POST", "/framed", [](const Request& request) -> asio::awaitable<Response> {
+                  co_return Response{200, "text/plain", std::to_string(request.body.size()), {}, {}};
+                }};
+    route.body_gate = [](const Request&, std::string_view begin) -> std::optional<Response> {
+      if (begin.starts_with("good")) return std::nullopt;
+      return Response{403, "text/plain", "begins with " + std::string(begin.substr(0, 4)), {}, {}};
+    };
+    route.gate_bytes = 4;
+    route.body_pool = std::make_shared<BodyPool>(1800);
+    return route;
+  }
+
+  static constexpr size_t kLargeAnswer = 16 << 20;
+
+  Router router_{{Health(),
+                  Echo(),
+                  Framed(),
+                  {"GET", "/large",
                    [](const Request&) -> asio::awaitable<Response> {
-                     co_return Response{200, "application/json", R"({"status":"healthy"})", {}, {}};
-                   }},
-                  {"POST", "/echo",
-                   [](const Request& request) -> asio::awaitable<Response> {
-                     co_return Response{200, "text/plain", request.body + "|" + request.query, {}, {}};
+                     co_return Response{200, "text/plain", std::string(kLargeAnswer, 'x') + "end", {}, {}};
                    }},
                   {"GET", "/stream",
                    [](const Request&) -> asio::awaitable<Response> {
@@ -107,7 +153,7 @@ class ServerTest : public ::testing::Test {
                      };
                      co_return response;
                    }}},
-                 Cors({})};
+                 Cors({"https://app.example.com"})};
 
   // A handler that ends only when it is cancelled.
   asio::awaitable<Response> Never() {
@@ -178,6 +224,18 @@ TEST_F(ServerTest, ACutAnswerHasNoEnd) {
   const std::string answer =
       Exchange("GET /ends-early HTTP/1.1\r\nHost: x\r\n\r\nGET /health HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_TRUE(answer.ends_with("\r\n\r\n5\r\nbegun\r\n")) << answer;
+}
+
+TEST_F(ServerTest, AnAnswerThatTheKernelDoesNotTakeAtOnceArrivesWhole) {
+  const std::string answer = Exchange(
+      "HEAD /large HTTP/1.1\r\nHost: x\r\n\r\nGET /large HTTP/1.1\r\nHost: x\r\n\r\n"
+      "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  const size_t body = answer.find("\r\n\r\nx");
+  ASSERT_NE(body, answer.npos);
+  EXPECT_EQ(answer.find("end", body), body + 4 + kLargeAnswer);
+  EXPECT_TRUE(answer.ends_with("{\"status\":\"healthy\"}"));
+  EXPECT_EQ(answer.find("Content-Length: " + std::to_string(kLargeAnswer + 3)),
+            answer.find("Content-Length: "));
 }
 
 TEST_F(ServerTest, RefusesWhatIsTooLarge) {
@@ -300,6 +358,65 @@ TEST_F(ServerTest, AllBodiesTogetherAreBounded) {
   eventually("200 OK");
 }
 
+// A request whose body is announced to be large, without it.
+std::string Head(const std::string& path, const std::string& headers = "") {
+  return "POST " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 900\r\n" + headers +
+         "\r\n";
+}
+
+TEST_F(ServerTest, ALargeBodyThatTheGateRefusesIsNotWaitedFor) {
+  const std::string answer =
+      Exchange(Head("/echo", "X-Stranger: 1\r\nExpect: 100-continue\r\nOrigin: https://app.example.com\r\n"));
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 401"));
+  EXPECT_THAT(answer, HasSubstr("who is 127.0.0.1?"));
+  EXPECT_THAT(answer, HasSubstr("Connection: close"));
+  EXPECT_THAT(answer, HasSubstr("Access-Control-Allow-Origin: https://app.example.com"));
+  // Its first bytes are, where they decide.
+  EXPECT_THAT(Exchange(Head("/framed") + "evil"), HasSubstr("begins with evil"));
+  EXPECT_THAT(Exchange(Head("/framed") + "good" + std::string(896, 'x')), HasSubstr("\r\n\r\n900"));
+  // Who does not say how long it is has sent more than a small one.
+  const std::string chunked =
+      "POST /framed HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+  EXPECT_THAT(Exchange(chunked + "65\r\nevil" + std::string(97, 'x') + "\r\n"),
+              HasSubstr("begins with evil"));
+  EXPECT_THAT(Exchange(chunked + "5\r\nevil!\r\n0\r\n\r\n"), HasSubstr("\r\n\r\n5"));
+}
+
+TEST_F(ServerTest, WhereNobodyIsAskedBodiesAreSmall) {
+  const std::string small = "Connection: close\r\nContent-Length: 100\r\n\r\n" + std::string(100, 'x');
+  const std::string large = "Connection: close\r\nContent-Length: 101\r\n\r\n";
+  EXPECT_THAT(Exchange("GET /health HTTP/1.1\r\nHost: x\r\n" + small), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(Exchange("GET /health HTTP/1.1\r\nHost: x\r\n" + large), StartsWith("HTTP/1.1 413"));
+  EXPECT_THAT(Exchange("POST /nowhere HTTP/1.1\r\nHost: x\r\n" + small), StartsWith("HTTP/1.1 404"));
+  EXPECT_THAT(Exchange("POST /nowhere HTTP/1.1\r\nHost: x\r\n" + large), StartsWith("HTTP/1.1 413"));
+}
+
+TEST_F(ServerTest, LargeBodiesTakeNoPlaceOfSmallOnesNorOfAnotherPool) {
+  const std::string body = "good" + std::string(896, 'x');
+  const auto fill = [&](const std::string& path) {
+    std::vector<asio::ip::tcp::socket> slow;
+    for (int i = 0; i < 2; ++i) {
+      slow.push_back(Connect());
+      asio::write(slow.back(), asio::buffer(Head(path) + body.substr(0, 899)));
+    }
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    std::string answer;
+    do {
+      answer = Exchange(Head(path) + body);
+    } while (!answer.contains("too_busy") && std::chrono::steady_clock::now() < end);
+    EXPECT_THAT(answer, HasSubstr("too_busy")) << path;
+    return slow;
+  };
+  for (const auto& [full, other] : {std::pair("/echo", "/framed"), std::pair("/framed", "/echo")}) {
+    const auto slow = fill(full);
+    EXPECT_THAT(Exchange(Head(other) + body), StartsWith("HTTP/1.1 200")) << other;
+    EXPECT_THAT(Exchange("POST " + std::string(full) +
+                         " HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc"),
+                StartsWith("HTTP/1.1 200"))
+        << full;
+  }
+}
+
 TEST_F(ServerTest, AHandlerIsCancelledWhenItsClientGoes) {
   for (const char* path : {"/never", "/never-streams"}) {
     auto socket = Connect();
@@ -317,6 +434,52 @@ TEST_F(ServerTest, StopEndsHandlersThatDoNotEnd) {
   ASSERT_TRUE(started_.try_acquire_for(std::chrono::seconds(10)));
   asio::co_spawn(io_, server_->Stop(std::chrono::milliseconds(50)), asio::use_future).get();
   EXPECT_TRUE(ended_.try_acquire());
+}
+
+const char* const kTraceParent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+class TracedServerTest : public ServerTest {
+ protected:
+  telemetry::Tracer* tracer() override { return &tracer_; }
+
+  // The span of a request with these headers, a traceparent besides.
+  telemetry::FakeTracer::Begun SpanOf(const std::string& line, const std::string& headers = "") {
+    Exchange(line + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\ntraceparent: " + kTraceParent + "\r\n" +
+             headers + "\r\n");
+    const auto spans = tracer_.Take();
+    EXPECT_EQ(spans.size(), 1u) << line;
+    return spans.empty() ? telemetry::FakeTracer::Begun() : spans[0];
+  }
+
+  telemetry::FakeTracer tracer_;
+};
+
+class TrustingServerTest : public TracedServerTest {
+ protected:
+  base::TrustedProxies trusted() override { return base::TrustedProxies({"127.0.0.0/8"}); }
+};
+
+TEST_F(TracedServerTest, WhoIsNotKnownDoesNotSayWhatIsExported) {
+  EXPECT_EQ(SpanOf("GET /health").traceparent, "");
+  EXPECT_EQ(SpanOf("GET /health", "Authorization: Bearer bad\r\n").traceparent, "");
+  EXPECT_EQ(SpanOf("GET /health", "X-Forwarded-For: 127.0.0.1\r\n").traceparent, "");
+  EXPECT_EQ(SpanOf("GET /health", "Authorization: Bearer good\r\n").traceparent, kTraceParent);
+}
+
+TEST_F(TrustingServerTest, WhatATrustedProxyPassesOnIsBelieved) {
+  EXPECT_EQ(SpanOf("GET /health", "X-Forwarded-For: 203.0.113.9\r\n").traceparent, kTraceParent);
+}
+
+TEST_F(TracedServerTest, NamesOfSpansAreAClosedSet) {
+  EXPECT_EQ(SpanOf("GET /health").name, "GET /health");
+  EXPECT_EQ(SpanOf("HEAD /health").name, "HEAD /health");
+  EXPECT_EQ(SpanOf("GET /nowhere").name, "GET");
+  for (const char* method : {"BREW", "get", "X1", "PROPFIND"}) {
+    const auto known = SpanOf(std::string(method) + " /health");
+    EXPECT_EQ(known.name, "HTTP /health");
+    EXPECT_EQ(known.texts.at("http.request.method"), "_OTHER");
+    EXPECT_EQ(SpanOf(std::string(method) + " /nowhere").name, "HTTP");
+  }
 }
 
 TEST_F(ServerTest, ATakenPortSaysWhatToDo) {

@@ -1,8 +1,10 @@
 #include "proxy/quack/door.h"
 
 #include <algorithm>
+#include <charconv>
 #include <utility>
 
+#include "proxy/auth/token_verifier.h"
 #include "proxy/fleet/acquire.h"
 #include "proxy/http/problem.h"
 #include "proxy/quack/quack_call.h"
@@ -20,6 +22,8 @@ constexpr char kMediaType[] = "application/vnd.duckdb";
 // What is said of the server, beside the version of the protocol.
 constexpr char kServerVersion[] = "PondPilot Proxy";
 constexpr uint64_t kLeaseSeconds = 60;
+// The longest token and some words about the client.
+constexpr size_t kMaxConnectionRequestBytes = auth::kMaxTokenBytes + (8 << 10);
 
 http::Response ToAnswer(std::string message) {
   http::Response response;
@@ -93,16 +97,7 @@ awaitable<http::Response> QuackDoor::Handle(const http::Request& request) {
     co_return connected;
   }
   const auto connection = connections_.Find(header->connection_id);
-  if (connection == nullptr) {
-    co_return ToRefusal(
-        wire::Dialect::kV1,
-        {ErrorCode::kNotFound,
-         "Invalid connection id: the server does not know this connection any more, most likely "
-         "because it was started anew. DETACH the database and ATTACH it again.",
-         "",
-         {}},
-        request.request_id);
-  }
+  if (connection == nullptr) co_return RefuseUnknown(request);
   const bool busy = connection->holds_state || connection->holds_results;
   if (header->type == wire::Type::kDisconnect) connections_.Remove(connection->id);
   if (!busy && (header->type == wire::Type::kDisconnect || header->type == wire::Type::kHeartbeat)) {
@@ -116,7 +111,43 @@ awaitable<http::Response> QuackDoor::Handle(const http::Request& request) {
   co_return answer;
 }
 
-std::optional<Error> QuackDoor::Check(const Connection& connection, wire::Type type) const {
+http::Response QuackDoor::RefuseUnknown(const http::Request& request) {
+  return ToRefusal(wire::Dialect::kV1,
+                   {ErrorCode::kNotFound,
+                    "Invalid connection id: the server does not know this connection any more, most likely "
+                    "because it was started anew. DETACH the database and ATTACH it again.",
+                    "",
+                    {}},
+                   request.request_id);
+}
+
+std::optional<http::Response> QuackDoor::RefuseBody(const http::Request& head, std::string_view begin) {
+  std::string_view rest;
+  const auto header = wire::ParseHeader(begin, rest);
+  if (!header) return ToRefusal(wire::Dialect::kV1, header.error(), head.request_id);
+  if (header->type == wire::Type::kConnectionRequest) {
+    // One of unknown length has come as far as small bodies go.
+    const std::string_view length = head.Header("Content-Length");
+    size_t bytes = 0;
+    const auto read = std::from_chars(length.data(), length.data() + length.size(), bytes);
+    if (read.ec == std::errc() && bytes <= kMaxConnectionRequestBytes) return std::nullopt;
+    return ToRefusal(wire::Dialect::kV1,
+                     {ErrorCode::kInvalidArgument,
+                      "A message that asks for a connection may have up to " +
+                          std::to_string(kMaxConnectionRequestBytes) + " bytes, its token included.",
+                      "",
+                      {}},
+                     head.request_id);
+  }
+  const auto connection = connections_.Find(header->connection_id);
+  if (connection == nullptr) return RefuseUnknown(head);
+  if (const auto refused = CheckToken(*connection, header->type)) {
+    return ToRefusal(connection->dialect, *refused, head.request_id);
+  }
+  return std::nullopt;
+}
+
+std::optional<Error> QuackDoor::CheckToken(const Connection& connection, wire::Type type) const {
   if (type == wire::Type::kDisconnect || type == wire::Type::kCancel) return std::nullopt;
   if (services_.clock->WallNow() >= connection.principal.expires_at) {
     return Error{ErrorCode::kUnauthenticated,
@@ -124,6 +155,11 @@ std::optional<Error> QuackDoor::Check(const Connection& connection, wire::Type t
                  "",
                  {}};
   }
+  return std::nullopt;
+}
+
+std::optional<Error> QuackDoor::Check(const Connection& connection, wire::Type type) const {
+  if (auto refused = CheckToken(connection, type)) return refused;
   // What belongs to a statement that was let in costs nothing more.
   if (type != wire::Type::kPrepareRequest) return std::nullopt;
   if (services_.draining->load()) {

@@ -2,7 +2,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -35,12 +37,20 @@ class QuackDoor {
 
   boost::asio::awaitable<http::Response> Handle(const http::Request& request);
 
+  // An http::BodyGate that looks at kGateBytes: large messages are read of connections that there are, and of
+  // clients that want one as far as the longest token goes.
+  std::optional<http::Response> RefuseBody(const http::Request& head, std::string_view begin);
+  static constexpr size_t kGateBytes = 64;  // a header has less
+
  private:
   boost::asio::awaitable<http::Response> Connect(const http::Request& request, std::string_view body);
   boost::asio::awaitable<http::Response> Forward(const http::Request& request,
                                                  std::shared_ptr<Connection> connection, wire::Type type);
+  // The answer to a message under an id that is none.
+  static http::Response RefuseUnknown(const http::Request& request);
   // Refuses what must not go on; nullopt when it may.
   std::optional<base::Error> Check(const Connection& connection, wire::Type type) const;
+  std::optional<base::Error> CheckToken(const Connection& connection, wire::Type type) const;
 
   const QuackServices services_;
   const std::shared_ptr<fleet::ControlQueue> queue_ = std::make_shared<fleet::ControlQueue>();

@@ -33,10 +33,14 @@ awaitable<void> Pass(std::shared_ptr<DocumentCall> call, Piece piece, http::Body
 
 class SqlDoor {
  public:
-  explicit SqlDoor(WorkerServices services) : calls_(std::move(services)) {}
+  SqlDoor(WorkerServices services, std::shared_ptr<http::Offload> offload)
+      : calls_(std::move(services)), offload_(std::move(offload)) {}
 
   awaitable<http::Response> Run(const http::Request& request, const auth::Principal& principal) {
-    const auto parsed = ParseRunRequest(request);
+    const auto read =
+        co_await offload_->Run(request.body.size(), [&request] { return ParseRunRequest(request); });
+    if (!read) co_return http::ToResponse(http::ToProblem(read.error()), request.request_id);
+    const auto& parsed = *read;
     if (!parsed) co_return http::ToResponse(parsed.error(), request.request_id);
     co_return co_await Document(request, principal, *parsed, ContentTypeOf(parsed->format()),
                                 ContentCodingOf(parsed->coding()));
@@ -75,13 +79,14 @@ class SqlDoor {
   }
 
   const WorkerCalls calls_;
+  const std::shared_ptr<http::Offload> offload_;
 };
 
 }  // namespace
 
 std::vector<http::Route> SqlRoutes(SqlServices services) {
   const access::Gate& gate = *services.gate;
-  const auto door = std::make_shared<SqlDoor>(std::move(services.workers));
+  const auto door = std::make_shared<SqlDoor>(std::move(services.workers), std::move(services.offload));
   return {gate.Route("POST", "/sql",
                      [door](const auto& request, const auto& who) { return door->Run(request, who); }),
           gate.Route("GET", "/catalog",
