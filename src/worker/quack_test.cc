@@ -65,8 +65,8 @@ class QuackTest : public testing::Test {
     if (!connection) return wire::ErrorResponse(dialect, connection.error().message);
     const Connection::Call call(*connection, clock_);
     std::string whole;
-    for (const std::string& part : responder_.Respond(*connection, message, [] { return false; }, name))
-      whole += part;
+    for (const Part& part : responder_.Respond(*connection, message, [] { return false; }, name))
+      whole += part.bytes;
     return whole;
   }
   std::string Prepare(const std::string& sql, Dialect dialect, const wire::ResultId& id = {},
@@ -139,7 +139,7 @@ TEST_F(QuackTest, SmallResultsAreOneAnswer) {
 }
 
 TEST_F(QuackTest, BatchesByNumberCanBeHadAgain) {
-  ASSERT_EQ(TypeOf(Prepare("SELECT * FROM range(1000000)", Dialect::kV3, kOne)), Type::kPrepareResponse);
+  ASSERT_EQ(TypeOf(Prepare("SELECT * FROM range(5000000)", Dialect::kV3, kOne)), Type::kPrepareResponse);
   const std::string third = Fetch(kOne, Dialect::kV3, 3);
   const std::string first = Fetch(kOne, Dialect::kV3, 1);
   EXPECT_EQ(TypeOf(first), Type::kFetchResponse);

@@ -12,6 +12,7 @@
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/serializer.hpp>
 #include <boost/beast/http/write.hpp>
+#include <optional>
 #include <variant>
 
 #include "proxy/http/problem.h"
@@ -38,26 +39,43 @@ void SetHeaders(Message& message, const Response& response, const std::string& r
   message.keep_alive(keep_alive);
 }
 
-class ChunkWriter final : public BodyWriter {
+class StreamWriter final : public BodyWriter {
  public:
-  ChunkWriter(beast::tcp_stream& stream, std::chrono::milliseconds wait, uint64_t& bytes)
-      : stream_(stream), wait_(wait), bytes_(bytes) {}
+  // `left`: of how many bytes the body is; nullopt: it is written as chunks.
+  StreamWriter(beast::tcp_stream& stream, std::chrono::milliseconds wait, std::optional<uint64_t> left,
+               uint64_t& bytes)
+      : stream_(stream), wait_(wait), left_(left), bytes_(bytes) {}
 
   asio::awaitable<bool> Write(std::string piece) override {
-    if (failed_ || piece.empty()) co_return !failed_;
+    const Buffers buffers{asio::buffer(piece)};
+    const bool written = co_await Write(buffers);
+    co_return written;
+  }
+
+  asio::awaitable<bool> Write(const Buffers& piece) override {
+    const size_t size = asio::buffer_size(piece);
+    if (failed_ || size == 0) co_return !failed_;
+    // More than was said would be read as the next answer.
+    failed_ = left_ && size > *left_;
+    if (failed_) co_return false;
     boost::system::error_code error;
     stream_.expires_after(wait_);
-    co_await asio::async_write(stream_, bhttp::make_chunk(asio::buffer(piece)),
-                               asio::redirect_error(asio::use_awaitable, error));
+    if (left_) {
+      *left_ -= size;
+      co_await asio::async_write(stream_, piece, asio::redirect_error(asio::use_awaitable, error));
+    } else {
+      co_await asio::async_write(stream_, bhttp::make_chunk(piece),
+                                 asio::redirect_error(asio::use_awaitable, error));
+    }
     failed_ = static_cast<bool>(error);
-    if (!failed_) bytes_ += piece.size();
+    if (!failed_) bytes_ += size;
     co_return !failed_;
   }
 
   void Cut() override { failed_ = true; }
 
   asio::awaitable<bool> End() {
-    if (failed_) co_return false;
+    if (failed_ || left_) co_return !failed_ && *left_ == 0;
     boost::system::error_code error;
     stream_.expires_after(wait_);
     co_await asio::async_write(stream_, bhttp::make_chunk_last(),
@@ -68,6 +86,7 @@ class ChunkWriter final : public BodyWriter {
  private:
   beast::tcp_stream& stream_;
   std::chrono::milliseconds wait_;
+  std::optional<uint64_t> left_;
   uint64_t& bytes_;
   bool failed_ = false;
 };
@@ -361,18 +380,22 @@ asio::awaitable<bool> Session::AnswerStream(const Response& response, const std:
                                             bool head, bool keep_alive) {
   bhttp::response<bhttp::empty_body> message(bhttp::status(response.status), 11);
   SetHeaders(message, response, request_id, keep_alive);
-  message.chunked(true);
+  if (response.stream_bytes) {
+    message.content_length(*response.stream_bytes);
+  } else {
+    message.chunked(true);
+  }
   boost::system::error_code error;
   stream_.expires_after(server_->limits_.write_wait);
   bhttp::response_serializer<bhttp::empty_body> serializer(message);
   co_await bhttp::async_write_header(stream_, serializer, asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return false;
   if (head) co_return keep_alive;
-  ChunkWriter writer(stream_, server_->limits_.write_wait, body_bytes_);
+  StreamWriter writer(stream_, server_->limits_.write_wait, response.stream_bytes, body_bytes_);
   stream_.expires_never();
   const auto produced = co_await (Produce(response, writer, request_id) || AwaitClientGone());
   const bool* const whole = std::get_if<0>(&produced);
-  // Without its last chunk the client sees that the answer was cut.
+  // Without its last chunk, or all of its bytes, the client sees that the answer was cut.
   if (whole == nullptr || !*whole) co_return false;
   const bool ended = co_await writer.End();
   co_return ended&& keep_alive;
