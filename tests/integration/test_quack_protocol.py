@@ -35,19 +35,19 @@ def test_a_lease_runs_out_and_heartbeats_renew_it(product, sub, raw):
     alive = RawQuack(product, product.token(sub))
     other = RawQuack(product, product.token(sub))
     alive.must("CREATE TEMP TABLE mine AS SELECT 41 AS n")
-    other.must("CREATE TABLE keys (k INTEGER PRIMARY KEY)")
-    for sql in ("BEGIN", "INSERT INTO keys VALUES (1)"):
+    other.must("CREATE TABLE fought_for AS SELECT 1 AS n")
+    for sql in ("BEGIN", "UPDATE fought_for SET n = 2"):
         raw.must(sql)
     silent_since = time.monotonic()
 
-    def inserted() -> bool:
+    def updated() -> bool:
         assert alive.send(HEARTBEAT).type == SUCCESS
-        answer = other.run("INSERT INTO keys VALUES (1)")
+        answer = other.run("UPDATE fought_for SET n = 3")
         assert answer.type == PREPARED or "conflict" in answer.error.lower(), answer.whole
         return answer.type == PREPARED
 
-    assert not inserted(), "the first one's transaction is open"
-    eventually(inserted, "the silent one's transaction was rolled back", 90, every=2)
+    assert not updated(), "the first one's transaction is open"
+    eventually(updated, "the silent one's transaction was rolled back", 90, every=2)
     assert time.monotonic() - silent_since >= 59, "not before its lease was over"
     assert "lease" in raw.run("SELECT 1").error
     assert raw.run("SELECT 1").type == PREPARED, "said once; then it goes on"
