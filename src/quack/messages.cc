@@ -238,14 +238,6 @@ std::string ErrorResponse(Dialect dialect, std::string_view message) {
   return out;
 }
 
-void AppendListed(std::string& out, std::string_view chunk) {
-  Writer writer(out);
-  writer.Byte(1);
-  writer.Field(kListedChunk);
-  writer.Bytes(chunk);
-  writer.End();
-}
-
 std::string PrepareResponseHead(const std::vector<Column>& columns, bool more, uint64_t listed_chunks) {
   std::string out;
   Writer writer(out);

@@ -109,8 +109,10 @@ struct Column {
   std::string type;
 };
 
-// One chunk as an element of a list: version 1 has them always, version 3 in answers to PREPARE.
-void AppendListed(std::string& out, std::string_view chunk);
+// What stands around a chunk that is an element of a list: version 1 has them always, version 3 in answers to
+// PREPARE.
+inline constexpr std::string_view kListedChunkHead("\x01\x2c\x01", 3);
+inline constexpr std::string_view kListedChunkTail("\xff\xff", 2);
 
 // Answers with rows are written in two parts, with the chunks between them.
 std::string PrepareResponseHead(const std::vector<Column>& columns, bool more, uint64_t listed_chunks);

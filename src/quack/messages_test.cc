@@ -121,8 +121,9 @@ TEST(QuackMessages, PreparedAsRecorded) {
     const ResultId id{upper, reader.Unsigned()};
     std::string made = head;
     const size_t framing = golden::Bytes("012c01").size();
-    AppendListed(made,
-                 std::string_view(message).substr(head.size() + framing, tail - 2 - head.size() - framing));
+    made += kListedChunkHead;
+    made += std::string_view(message).substr(head.size() + framing, tail - 2 - head.size() - framing);
+    made += kListedChunkTail;
     made += PrepareResponseTail(id);
     EXPECT_EQ(Hex(made), recorded);
   }

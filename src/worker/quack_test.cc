@@ -65,8 +65,8 @@ class QuackTest : public testing::Test {
     if (!connection) return wire::ErrorResponse(dialect, connection.error().message);
     const Connection::Call call(*connection, clock_);
     std::string whole;
-    for (const std::string& part : responder_.Respond(*connection, message, [] { return false; }, name))
-      whole += part;
+    for (const Part& part : responder_.Respond(*connection, message, [] { return false; }, name))
+      whole += part.bytes;
     return whole;
   }
   std::string Prepare(const std::string& sql, Dialect dialect, const wire::ResultId& id = {},
@@ -139,7 +139,7 @@ TEST_F(QuackTest, SmallResultsAreOneAnswer) {
 }
 
 TEST_F(QuackTest, BatchesByNumberCanBeHadAgain) {
-  ASSERT_EQ(TypeOf(Prepare("SELECT * FROM range(1000000)", Dialect::kV3, kOne)), Type::kPrepareResponse);
+  ASSERT_EQ(TypeOf(Prepare("SELECT * FROM range(5000000)", Dialect::kV3, kOne)), Type::kPrepareResponse);
   const std::string third = Fetch(kOne, Dialect::kV3, 3);
   const std::string first = Fetch(kOne, Dialect::kV3, 1);
   EXPECT_EQ(TypeOf(first), Type::kFetchResponse);
@@ -248,6 +248,10 @@ TEST_F(QuackTest, ListingsForOldClients) {
   Prepare("CREATE OR REPLACE TABLE old_ones (a INTEGER, \"b c\" VARCHAR[])", Dialect::kV1);
   Prepare("CREATE OR REPLACE TABLE new_ones AS SELECT row(1, 2) AS unnamed", Dialect::kV1);
   Prepare("ATTACH ':memory:' AS other; CREATE TABLE other.things (a INTEGER)", Dialect::kV1);
+  Prepare(
+      "CREATE SCHEMA other.deep; CREATE TABLE other.deep.\"be low\" AS SELECT 77::BIGINT AS n; "
+      "CREATE SCHEMA \"other.taken\"; CREATE SCHEMA other.taken; CREATE TABLE other.taken.hidden (a INTEGER)",
+      Dialect::kV1);
   const std::string tables = Prepare(
       "\nSELECT schema_name, sql, 'table'\nFROM duckdb_tables()\nUNION ALL\nSELECT schema_name, view_name, "
       "'view'\n"
@@ -256,20 +260,28 @@ TEST_F(QuackTest, ListingsForOldClients) {
   EXPECT_THAT(tables, HasSubstr("CREATE TABLE \"main\".\"old_ones\"(\"a\" INTEGER, \"b c\" VARCHAR[]);"));
   EXPECT_THAT(tables, Not(HasSubstr("new_ones")));
   EXPECT_THAT(tables, HasSubstr("things"));
+  EXPECT_THAT(tables, HasSubstr("be low"));
+  EXPECT_THAT(tables, Not(HasSubstr("hidden"))) << "its schema's name is taken by one of the worker's own";
   const std::string schemas = Prepare(
       "\nSELECT catalog_name, schema_name\nFROM information_schema.schemata\nWHERE catalog_name NOT IN "
       "('system', "
       "'temp')\nORDER BY ALL\n\t",
       Dialect::kV1);
   EXPECT_THAT(schemas, HasSubstr("other"));
+  EXPECT_THAT(schemas, HasSubstr("other.deep"));
   const std::string columns = Prepare(
       "SELECT schema_name, table_name FROM duckdb_columns() AS c WHERE database_name = current_database() "
       "AND NOT "
       "internal",
       Dialect::kV1);
   EXPECT_THAT(columns, HasSubstr("things"));
+  EXPECT_THAT(columns, HasSubstr("other.deep"));
+  EXPECT_THAT(columns, Not(HasSubstr("hidden")));
   EXPECT_EQ(TypeOf(Prepare("FROM other.things", Dialect::kV1)), Type::kPrepareResponse);
-  Prepare("DETACH other; DROP TABLE old_ones; DROP TABLE new_ones", Dialect::kV1);
+  EXPECT_THAT(Prepare("FROM \"other.deep\".\"be low\"", Dialect::kV1), HasSubstr(wire::CountChunk(77)));
+  EXPECT_THAT(Prepare("FROM \"other.taken\".hidden", Dialect::kV1), HasSubstr("does not exist"));
+  Prepare("DETACH other; DROP TABLE old_ones; DROP TABLE new_ones; DROP SCHEMA \"other.taken\"",
+          Dialect::kV1);
 }
 
 }  // namespace

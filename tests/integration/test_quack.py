@@ -128,6 +128,24 @@ def test_old_expired_token(old, product, sub):
         old("SELECT * FROM r.query('SELECT 1')")
 
 
+@pytest.fixture
+def other_schemas(postgres, mariadb):
+    """A table in a schema that is not the default one, on each server."""
+    postgres.run("CREATE SCHEMA sales; CREATE TABLE sales.\"the deals\" AS SELECT 7 AS a, 'x' AS b")
+    mariadb.run("CREATE DATABASE second; CREATE TABLE second.far AS SELECT 5 AS a; GRANT SELECT ON second.* TO reader@'%'")
+    yield
+    postgres.run("DROP SCHEMA sales CASCADE")
+    mariadb.run("DROP DATABASE second; REVOKE SELECT ON second.* FROM reader@'%'")
+
+
+def test_old_reaches_other_schemas(other_schemas, old):
+    assert old('SELECT b, a FROM r."pg.sales"."the deals"') == [("x", 7)]
+    assert old('FROM r."my.second".far') == [(5,)]
+    assert old("""SELECT schema_name, column_name FROM r.query('SELECT * FROM duckdb_columns() AS c WHERE c.database_name = current_database()')
+                  WHERE table_name = 'the deals' ORDER BY ALL""") == [("pg.sales", "a"), ("pg.sales", "b")]
+    assert old("SELECT * FROM r.query('SELECT a FROM pg.sales.\"the deals\"')") == [(7,)]
+
+
 def test_old_sees_attached_databases(old):
     """As views in schemas that have the databases' names."""
     assert old("SELECT count(*) FROM r.pg.orders") == [(1000,)]

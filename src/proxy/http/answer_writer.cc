@@ -11,6 +11,7 @@
 #include <boost/beast/http/serializer.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
+#include <optional>
 #include <utility>
 #include <variant>
 
@@ -36,39 +37,15 @@ void SetHeaders(Message& message, const Response& response, const std::string& r
   message.keep_alive(keep_alive);
 }
 
-class ChunkWriter final : public BodyWriter {
+class StreamWriter final : public BodyWriter {
  public:
-  ChunkWriter(beast::tcp_stream& stream, std::chrono::milliseconds wait, uint64_t& bytes)
-      : stream_(stream), wait_(wait), bytes_(bytes) {}
+  // `left`: of how many bytes the body is; nullopt: it is written as chunks.
+  StreamWriter(beast::tcp_stream& stream, std::chrono::milliseconds wait, std::optional<uint64_t> left,
+               uint64_t& bytes)
+      : stream_(stream), wait_(wait), left_(left), bytes_(bytes) {}
 
   asio::awaitable<bool> Write(std::string piece) override {
-    if (failed_ || piece.empty()) co_return !failed_;
-    boost::system::error_code error;
-    stream_.expires_after(wait_);
-    co_await asio::async_write(stream_, bhttp::make_chunk(asio::buffer(piece)),
-                               asio::redirect_error(asio::use_awaitable, error));
-    failed_ = static_cast<bool>(error);
-    if (!failed_) bytes_ += piece.size();
-    co_return !failed_;
-  }
-
-  void Cut() override { failed_ = true; }
-
-  asio::awaitable<bool> End() {
-    if (failed_) co_return false;
-    boost::system::error_code error;
-    stream_.expires_after(wait_);
-    co_await asio::async_write(stream_, bhttp::make_chunk_last(),
-                               asio::redirect_error(asio::use_awaitable, error));
-    co_return !error;
-  }
-
- private:
-  beast::tcp_stream& stream_;
-  std::chrono::milliseconds wait_;
-  uint64_t& bytes_;
-  bool failed_ = false;
-};
+    const Buffers buffers{asio::buffer(piece)};
 
 // Writes as much as the kernel takes at once; would_block when something is left. The socket is in
 // non-blocking mode.
@@ -148,18 +125,22 @@ asio::awaitable<bool> AnswerWriter::WriteWhole(Response response, const AnswerFo
 asio::awaitable<bool> AnswerWriter::WriteStream(const Response& response, const AnswerForm& form) {
   bhttp::response<bhttp::empty_body> message(bhttp::status(response.status), 11);
   SetHeaders(message, response, form.request_id, form.keep_alive);
-  message.chunked(true);
+  if (response.stream_bytes) {
+    message.content_length(*response.stream_bytes);
+  } else {
+    message.chunked(true);
+  }
   boost::system::error_code error;
   stream_.expires_after(wait_);
   bhttp::response_serializer<bhttp::empty_body> serializer(message);
   co_await bhttp::async_write_header(stream_, serializer, asio::redirect_error(asio::use_awaitable, error));
   if (error) co_return false;
   if (form.head) co_return form.keep_alive;
-  ChunkWriter writer(stream_, wait_, body_bytes_);
+  StreamWriter writer(stream_, wait_, response.stream_bytes, body_bytes_);
   stream_.expires_never();
   const auto produced = co_await (Produce(response, writer, form.request_id) || client_gone_());
   const bool* const whole = std::get_if<0>(&produced);
-  // Without its last chunk the client sees that the answer was cut.
+  // Without its last chunk, or all of its bytes, the client sees that the answer was cut.
   if (whole == nullptr || !*whole) co_return false;
   const bool ended = co_await writer.End();
   co_return ended&& form.keep_alive;

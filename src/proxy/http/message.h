@@ -1,9 +1,11 @@
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/buffer.hpp>
 #include <boost/beast/http/fields.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,12 +34,17 @@ struct Request {
   std::string_view Header(std::string_view name) const;
 };
 
-// Sends pieces of a body of unknown length (chunked).
+// Sends pieces of a body, as chunks unless its length was said before.
 class BodyWriter {
  public:
+  // Bytes that lie in several places, one behind the other.
+  using Buffers = std::vector<boost::asio::const_buffer>;
+
   virtual ~BodyWriter() = default;
   // False once the client is gone: stop producing.
   virtual boost::asio::awaitable<bool> Write(std::string piece) = 0;
+  // The same; the bytes must stay where they are until it returns.
+  virtual boost::asio::awaitable<bool> Write(const Buffers& piece) = 0;
   // The body ends here and is not whole: the connection is closed without its end, which the client sees.
   virtual void Cut() = 0;
 };
@@ -49,6 +56,8 @@ struct Response {
   std::vector<std::pair<std::string, std::string>> headers;
   // When set, `body` is ignored and this produces it piece by piece.
   std::function<boost::asio::awaitable<void>(BodyWriter&)> stream;
+  // How many bytes the stream has, when that is known: they are sent without chunks then.
+  std::optional<uint64_t> stream_bytes = {};
   // What logs and metrics say instead of `status`, for a protocol whose refusals have status 200; 0: nothing
   // else.
   unsigned counted_status = 0;

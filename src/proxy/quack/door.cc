@@ -16,7 +16,7 @@ namespace {
 using base::Error;
 using base::ErrorCode;
 using boost::asio::awaitable;
-using Piece = pondpilot::quack::v1::Piece;
+using Piece = contract::QuackPiece;
 
 constexpr char kMediaType[] = "application/vnd.duckdb";
 // What is said of the server, beside the version of the protocol.
@@ -24,6 +24,8 @@ constexpr char kServerVersion[] = "PondPilot Proxy";
 constexpr uint64_t kLeaseSeconds = 60;
 // The longest token and some words about the client.
 constexpr size_t kMaxConnectionRequestBytes = auth::kMaxTokenBytes + (8 << 10);
+// An answer up to this size goes out together with its headers.
+constexpr uint64_t kWholeBytes = 64 << 10;
 
 http::Response ToAnswer(std::string message) {
   http::Response response;
@@ -58,9 +60,16 @@ http::Response ToRefusal(wire::Dialect dialect, const Error& error, const std::s
 }
 
 void Note(const Piece& piece, Connection& connection) {
-  if (!piece.last()) return;
-  connection.holds_state = piece.holds_state();
-  connection.holds_results = piece.holds_results();
+  if (!piece.last) return;
+  connection.holds_state = piece.holds_state;
+  connection.holds_results = piece.holds_results;
+}
+
+http::BodyWriter::Buffers BuffersOf(const Piece& piece) {
+  http::BodyWriter::Buffers buffers;
+  buffers.reserve(piece.data.size());
+  for (const ::grpc::Slice& slice : piece.data) buffers.emplace_back(slice.begin(), slice.size());
+  return buffers;
 }
 
 // Passes the answer on as it comes.
@@ -68,8 +77,9 @@ awaitable<void> Pass(std::shared_ptr<QuackCall> call, Piece piece, std::shared_p
                      http::BodyWriter& writer, std::string request_id) {
   for (;;) {
     Note(piece, *connection);
-    const bool last = piece.last();
-    const bool written = co_await writer.Write(std::move(*piece.mutable_data()));
+    const bool last = piece.last;
+    const auto buffers = BuffersOf(piece);
+    const bool written = co_await writer.Write(buffers);
     if (last || !written) co_return;
     auto next = co_await call->Next();
     if (!next) {
@@ -246,13 +256,14 @@ awaitable<http::Response> QuackDoor::Forward(const http::Request& request,
   if (!piece) co_return refuse(piece.error());
   Note(*piece, *connection);
   http::Response response = ToAnswer("");
-  if (piece->last()) {
-    response.body = std::move(*piece->mutable_data());
-  } else {
-    response.headers.emplace_back("X-Accel-Buffering", "no");  // for an nginx in front
-    response.stream = [call, first = std::move(*piece), connection, id = request.request_id](
-                          http::BodyWriter& writer) { return Pass(call, first, connection, writer, id); };
+  if (piece->last && piece->size <= kWholeBytes) {
+    for (const ::grpc::Slice& slice : piece->data)
+      response.body.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+    co_return response;
   }
+  response.stream_bytes = piece->size;
+  response.stream = [call, first = std::move(*piece), connection, id = request.request_id](
+                        http::BodyWriter& writer) { return Pass(call, first, connection, writer, id); };
   co_return response;
 }
 

@@ -1,12 +1,12 @@
 #pragma once
 
-#include "contract/quack.grpc.pb.h"
+#include "contract/quack_exchange.h"
 #include "proxy/fleet/worker_stream.h"
 
 namespace pondpilot::proxy::quack {
 
 // One message of a client's and its answer, over contract/quack.proto.
-class QuackCall : public fleet::WorkerStream<pondpilot::quack::v1::Quack, pondpilot::quack::v1::Piece> {
+class QuackCall : public fleet::WorkerStream<contract::QuackExchange, contract::QuackPiece> {
  public:
   using WorkerStream::WorkerStream;
 

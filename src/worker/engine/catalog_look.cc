@@ -114,6 +114,7 @@ class Looker {
       : context_(context), question_(question), row_ids_(row_ids), entries_(entries) {}
 
   void At(duckdb::AttachedDatabase& database) {
+    const duckdb::SchemaCatalogEntry* const by_default = DefaultSchemaOf(database.GetCatalog());
     std::vector<duckdb::reference<duckdb::SchemaCatalogEntry>> schemas;
     database.GetCatalog().ScanSchemas(
         context_, [&](duckdb::SchemaCatalogEntry& schema) { schemas.emplace_back(schema); });
@@ -125,6 +126,7 @@ class Looker {
         CatalogEntry entry;
         entry.catalog = database.GetName().GetIdentifierName();
         entry.schema = schema.name.GetIdentifierName();
+        entry.in_default_schema = by_default != nullptr && by_default->name == schema.name;
         if (question_.details) entry.details = DetailsOf(schema);
         entries_.push_back(std::move(entry));
         continue;
@@ -133,13 +135,22 @@ class Looker {
       std::vector<duckdb::reference<duckdb::CatalogEntry>> found;
       schema.Scan(context_, CatalogType::TABLE_ENTRY,
                   [&](duckdb::CatalogEntry& entry) { found.emplace_back(entry); });
-      for (duckdb::CatalogEntry& entry : found) Add(database, schema, entry);
+      const bool in_default_schema = by_default != nullptr && by_default->name == schema.name;
+      for (duckdb::CatalogEntry& entry : found) Add(database, schema, in_default_schema, entry);
     }
   }
 
  private:
+  // MySQL's extension names "main", as DuckDB does for itself, and means the database that it is connected
+  // to: what counts is which schema is found under the name. nullptr when there is none.
+  const duckdb::SchemaCatalogEntry* DefaultSchemaOf(duckdb::Catalog& catalog) {
+    const auto name = catalog.GetDefaultSchema();
+    if (!name) return nullptr;
+    return catalog.GetSchema(context_, *name, duckdb::OnEntryNotFound::RETURN_NULL).get();
+  }
+
   void Add(duckdb::AttachedDatabase& database, const duckdb::SchemaCatalogEntry& schema,
-           duckdb::CatalogEntry& found) {
+           bool in_default_schema, duckdb::CatalogEntry& found) {
     const bool is_view = found.type == CatalogType::VIEW_ENTRY;
     if (!is_view && found.type != CatalogType::TABLE_ENTRY) return;
     if (found.internal || !(is_view ? question_.views : question_.tables)) return;
@@ -149,8 +160,7 @@ class Looker {
     entry.schema = schema.name.GetIdentifierName();
     entry.name = found.name.GetIdentifierName();
     entry.is_view = is_view;
-    const auto default_schema = database.GetCatalog().GetDefaultSchema();
-    entry.in_default_schema = default_schema && *default_schema == schema.name;
+    entry.in_default_schema = in_default_schema;
     if (question_.sql_columns && !is_view) {
       for (const auto& column : found.Cast<duckdb::TableCatalogEntry>().GetColumns().Logical()) {
         entry.sql_columns.push_back(

@@ -195,14 +195,14 @@ struct TableChange {
 };
 using BatchSink = std::function<base::Result<void>(std::shared_ptr<arrow::RecordBatch>)>;
 
-// A table or view. Keys name columns of `columns`.
+// A table, a view, or a schema, which has no name of its own. Keys name columns of `columns`.
 struct CatalogEntry {
   std::string catalog;
   std::string schema;
   std::string name;
   bool is_view = false;
   std::shared_ptr<arrow::Schema> columns;  // when asked for; nullptr when they can't be told
-  // It is found as catalog.name.
+  // The schema is the one that a database's name alone stands for: a table is found as catalog.name.
   bool in_default_schema = false;
   // Of a table, when asked for.
   struct SqlColumn {

@@ -1,6 +1,7 @@
 #include "worker/quack/old_catalog.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <utility>
 #include <vector>
@@ -53,9 +54,76 @@ std::string Values(const std::vector<Row>& rows, const std::string& names) {
   return out + ") AS listed(" + names + ")";
 }
 
-bool Attached(const engine::CatalogEntry& entry, const std::set<std::string>& own_schemas) {
-  // A schema of the same name would make the short form mean two things.
-  return entry.catalog != kOwnDatabase && entry.in_default_schema && !own_schemas.contains(entry.catalog);
+// What a schema is called for the old client, whose tables have two names and no database.
+std::string ShownName(const engine::CatalogEntry& schema) {
+  return schema.in_default_schema ? schema.catalog : schema.catalog + "." + schema.schema;
+}
+
+struct Schemas {
+  std::set<std::string> own;
+  // Of attached databases, by database and schema: what they are called.
+  std::map<std::pair<std::string, std::string>, std::string> shown;
+
+  const std::string* Shown(const engine::CatalogEntry& entry) const {
+    const auto at = shown.find({entry.catalog, entry.schema});
+    return at == shown.end() ? nullptr : &at->second;
+  }
+};
+
+Result<Schemas> FindSchemas(session::StatementRunner& runner, const session::Caller& caller) {
+  engine::CatalogQuestion question;
+  question.schemas = true;
+  const auto found = runner.Look(caller, question);
+  if (!found) return std::unexpected(found.error());
+  Schemas schemas;
+  std::map<std::string, size_t> uses;
+  for (const auto& entry : found->entries) {
+    if (entry.catalog == kOwnDatabase) {
+      schemas.own.insert(entry.schema);
+    } else {
+      ++uses[ShownName(entry)];
+      schemas.shown[{entry.catalog, entry.schema}] = ShownName(entry);
+    }
+  }
+  // A name that means two things shows none of them.
+  std::erase_if(schemas.shown,
+                [&](const auto& one) { return schemas.own.contains(one.second) || uses[one.second] > 1; });
+  return schemas;
+}
+
+// Takes the quoted identifier that `text` begins with; nullopt when it begins otherwise.
+std::optional<std::string> TakeQuoted(std::string_view& text) {
+  if (!text.starts_with('"')) return std::nullopt;
+  std::string name;
+  for (size_t at = 1; at < text.size(); ++at) {
+    if (text[at] != '"') {
+      name += text[at];
+    } else if (at + 1 < text.size() && text[at + 1] == '"') {
+      name += text[at++];
+    } else {
+      text.remove_prefix(at + 1);
+      return name;
+    }
+  }
+  return std::nullopt;
+}
+
+// The client reads a view with exactly FROM "schema".name. What to run when this is one that it was shown
+// under a name of two parts.
+Result<std::optional<std::string>> ReadShown(session::StatementRunner& runner, const session::Caller& caller,
+                                             std::string_view sql) {
+  constexpr std::string_view kFrom = "FROM ";
+  if (!sql.starts_with(kFrom)) return std::nullopt;
+  sql.remove_prefix(kFrom.size());
+  const auto name = TakeQuoted(sql);
+  if (!name || !name->contains('.') || !sql.starts_with('.')) return std::nullopt;
+  const auto schemas = FindSchemas(runner, caller);
+  if (!schemas) return std::unexpected(schemas.error());
+  for (const auto& [place, shown] : schemas->shown) {
+    if (shown == *name)
+      return std::string(kFrom) + Identifier(place.first) + "." + Identifier(place.second) + std::string(sql);
+  }
+  return std::nullopt;
 }
 
 std::string CreateText(const engine::CatalogEntry& table) {
@@ -79,38 +147,25 @@ Result<std::optional<std::string>> ForOldClient(session::StatementRunner& runner
   const size_t columns_at = sql.find(kColumnsFunction);
   const bool columns = columns_at != std::string_view::npos && sql.contains("current_database()") &&
                        (columns_at == 0 || sql[columns_at - 1] != '.');
-  if (!schemas && !tables && !columns) return std::nullopt;
+  if (!schemas && !tables && !columns) return ReadShown(runner, caller, sql);
 
-  engine::CatalogQuestion question;
-  question.schemas = true;
-  const auto all_schemas = runner.Look(caller, question);
-  if (!all_schemas) return std::unexpected(all_schemas.error());
-  std::set<std::string> own_schemas;
-  std::set<std::string> databases;
-  for (const auto& entry : all_schemas->entries) {
-    if (entry.catalog == kOwnDatabase) {
-      own_schemas.insert(entry.schema);
-    } else {
-      databases.insert(entry.catalog);
-    }
-  }
+  const auto all = FindSchemas(runner, caller);
+  if (!all) return std::unexpected(all.error());
   if (schemas) {
     std::vector<Row> rows;
-    for (const std::string& schema : own_schemas) rows.push_back({kOwnDatabase, schema});
-    for (const std::string& database : databases) {
-      if (!own_schemas.contains(database)) rows.push_back({kOwnDatabase, database});
-    }
+    for (const std::string& schema : all->own) rows.push_back({kOwnDatabase, schema});
+    for (const auto& [place, name] : all->shown) rows.push_back({kOwnDatabase, name});
     return Values(rows, "catalog_name, schema_name");
   }
-  question.schemas = false;
-  question.sql_columns = tables;
-  const auto found = runner.Look(caller, question);
-  if (!found) return std::unexpected(found.error());
   if (tables) {
+    engine::CatalogQuestion question;
+    question.sql_columns = true;
+    const auto found = runner.Look(caller, question);
+    if (!found) return std::unexpected(found.error());
     std::vector<Row> rows;
     for (const auto& entry : found->entries) {
-      if (Attached(entry, own_schemas)) {
-        rows.push_back({entry.catalog, entry.name, "view"});
+      if (const std::string* const name = all->Shown(entry)) {
+        rows.push_back({*name, entry.name, "view"});
       } else if (entry.catalog == kOwnDatabase && entry.is_view) {
         rows.push_back({entry.schema, entry.name, "view"});
       } else if (entry.catalog == kOwnDatabase &&
@@ -121,23 +176,22 @@ Result<std::optional<std::string>> ForOldClient(session::StatementRunner& runner
     if (rows.empty()) return "SELECT ''::VARCHAR AS schema_name, ''::VARCHAR AS sql, 'table' WHERE false";
     return Values(rows, "schema_name, sql, \"'table'\"");
   }
-  std::set<std::pair<std::string, std::string>> places;
-  for (const auto& entry : found->entries) {
-    if (Attached(entry, own_schemas)) places.emplace(entry.catalog, entry.schema);
-  }
-  if (places.empty()) return std::nullopt;
+  if (all->shown.empty()) return std::nullopt;
   std::string shown;
-  for (const auto& [catalog, schema] : places)
-    shown += (shown.empty() ? "(" : ", (") + Literal(catalog) + ", " + Literal(schema) + ")";
+  for (const auto& [place, name] : all->shown) {
+    shown += (shown.empty() ? "(" : ", (") + Literal(place.first) + ", " + Literal(place.second) + ", " +
+             Literal(name) + ")";
+  }
+  const std::string own = "database_name IN ('system', 'temp', " + Literal(kOwnDatabase) + ")";
   std::string out(sql);
-  out.replace(
-      columns_at, kColumnsFunction.size(),
-      "(SELECT * REPLACE (CASE WHEN database_name IN ('system', 'temp') THEN database_name ELSE "
-      "current_database() END AS database_name, CASE WHEN database_name IN ('system', 'temp', " +
-          Literal(kOwnDatabase) +
-          ") THEN schema_name ELSE database_name END AS schema_name) FROM system.main.duckdb_columns() WHERE "
-          "database_name IN ('system', 'temp', " +
-          Literal(kOwnDatabase) + ") OR (database_name, schema_name) IN (" + shown + "))");
+  out.replace(columns_at, kColumnsFunction.size(),
+              "(SELECT listed.* REPLACE (CASE WHEN shown_as IS NULL THEN database_name ELSE "
+              "current_database() END AS database_name, coalesce(shown_as, schema_name) AS schema_name) FROM "
+              "system.main.duckdb_columns() AS listed LEFT JOIN (VALUES " +
+                  shown +
+                  ") AS shown(shown_database, shown_schema, shown_as) ON database_name = shown_database AND "
+                  "schema_name = shown_schema WHERE " +
+                  own + " OR shown_as IS NOT NULL)");
   return out;
 }
 

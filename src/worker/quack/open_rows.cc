@@ -7,52 +7,59 @@ namespace pondpilot::worker::quack {
 using base::Result;
 
 Result<OpenRows::First> OpenRows::Begin(uint64_t full_chunks) {
-  First first;
-  auto batch = chunks_->Next();
-  if (!batch) return std::unexpected(batch.error());
-  if (!*batch) {
-    ended_.store(true);
-    return first;
-  }
-  first.batch = std::move(**batch);
-  first.more = true;
+  auto rows = TakeUnit();
+  if (!rows) return std::unexpected(rows.error());
+  First first{std::move(*rows), true};
   // A batch that isn't full is the last one, most likely: the client is spared the question.
-  if (first.batch.ends.size() >= full_chunks) return first;
-  auto second = chunks_->Next();
+  if (first.rows && first.rows->ends.size() >= full_chunks) return first;
+  auto second = TakeUnit();
   if (!second) return std::unexpected(second.error());
   pending_ = std::move(*second);
-  first.more = pending_.has_value();
-  if (!first.more) ended_.store(true);
+  first.more = pending_ != nullptr;
+  ended_.store(!first.more);
   return first;
 }
 
-Result<std::shared_ptr<const engine::ChunkBatch>> OpenRows::Take() {
+Result<OpenRows::Unit> OpenRows::TakeUnit() {
+  if (pending_) return std::exchange(pending_, nullptr);
   if (failure_) return std::unexpected(*failure_);
-  if (pending_) {
-    ++made_;
-    auto batch = std::make_shared<const engine::ChunkBatch>(std::move(*pending_));
-    pending_.reset();
-    return batch;
+  if (exhausted_) return nullptr;
+  auto unit = chunks_->Next();
+  if (!unit) {
+    failure_ = unit.error();
+    return std::unexpected(unit.error());
   }
-  if (ended_.load()) return nullptr;
-  auto batch = chunks_->Next();
-  if (!batch) {
-    failure_ = batch.error();
-    return std::unexpected(batch.error());
-  }
-  if (!*batch) {
+  if (*unit) return std::make_shared<const engine::ChunkBatch>(std::move(**unit));
+  exhausted_ = true;
+  return nullptr;
+}
+
+Result<OpenRows::Batch> OpenRows::Take() {
+  const auto until = std::chrono::steady_clock::now() + kGatherTime;
+  Batch batch;
+  size_t bytes = 0;
+  size_t chunks = 0;
+  do {
+    auto unit = TakeUnit();
+    // What came before a failure is given; the failure comes next.
+    if (!unit && batch.units.empty()) return std::unexpected(unit.error());
+    if (!unit || *unit == nullptr) break;
+    bytes += (*unit)->bytes.size();
+    chunks += (*unit)->ends.size();
+    batch.units.push_back(std::move(*unit));
+  } while (bytes < kBatchBytes && chunks < kBatchChunks && std::chrono::steady_clock::now() < until);
+  if (batch.units.empty()) {
     ended_.store(true);
-    return nullptr;
+  } else {
+    ++made_;
   }
-  ++made_;
-  return std::make_shared<const engine::ChunkBatch>(std::move(**batch));
+  batch.number = made_;
+  return batch;
 }
 
 Result<OpenRows::Batch> OpenRows::Next() {
   const std::lock_guard lock(mutex_);
-  auto rows = Take();
-  if (!rows) return std::unexpected(rows.error());
-  return Batch{std::move(*rows), made_};
+  return Take();
 }
 
 Result<OpenRows::Batch> OpenRows::At(uint64_t number, uint64_t acknowledged) {
@@ -63,10 +70,10 @@ Result<OpenRows::Batch> OpenRows::At(uint64_t number, uint64_t acknowledged) {
       return base::Fail(base::ErrorCode::kInvalidArgument,
                         "Invalid Input Error: batch " + std::to_string(number) + " is too far ahead.");
     }
-    auto rows = Take();
-    if (!rows) return std::unexpected(rows.error());
-    if (*rows == nullptr) return Batch{nullptr, made_};
-    kept_.push_back({std::move(*rows), made_});
+    auto batch = Take();
+    if (!batch) return std::unexpected(batch.error());
+    if (batch->units.empty()) return *batch;
+    kept_.push_back(std::move(*batch));
     if (kept_.size() > kMaxKept) kept_.pop_front();
   }
   for (const Batch& batch : kept_) {

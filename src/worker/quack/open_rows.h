@@ -1,11 +1,12 @@
 #pragma once
 
-#include <condition_variable>
+#include <atomic>
+#include <chrono>
 #include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <string>
+#include <vector>
 
 #include "quack/messages.h"
 #include "worker/session/open_chunks.h"
@@ -23,20 +24,26 @@ class OpenRows {
   // again.
   static constexpr uint64_t kMaxAhead = 64;
   static constexpr size_t kMaxKept = 64;
+  // A batch has so many bytes at least, unless computing them takes longer than this.
+  static constexpr size_t kBatchBytes = 2 << 20;
+  // Or so many chunks: a sequence of 2048 rows takes a few bytes, and memory of the client's.
+  static constexpr size_t kBatchChunks = 240;
+  static constexpr std::chrono::milliseconds kGatherTime{10};
 
   explicit OpenRows(std::shared_ptr<session::OpenChunks> chunks) : chunks_(std::move(chunks)) {}
 
   // For the answer to the statement: its first rows, and whether more follow. Once, before the others.
+  using Unit = std::shared_ptr<const engine::ChunkBatch>;
   struct First {
-    engine::ChunkBatch batch;
+    Unit rows;  // nullptr: there are none
     bool more = false;
   };
   base::Result<First> Begin(uint64_t full_chunks);
   const std::vector<engine::ChunkStream::Column>& columns() const { return chunks_->columns(); }
 
   struct Batch {
-    std::shared_ptr<const engine::ChunkBatch> rows;  // nullptr: the result has ended
-    uint64_t number = 0;                             // from 1; of the last batch when it has ended
+    std::vector<Unit> units;  // none: the result has ended
+    uint64_t number = 0;      // from 1; of the last batch when it has ended
   };
   // The next batch that nobody has had. Blocks while DuckDB computes.
   base::Result<Batch> Next();
@@ -46,18 +53,22 @@ class OpenRows {
 
   // Stops the statement; whoever waits for rows gets kCancelled. From any thread.
   void Cancel();
+  // The client has been told of the end.
   bool ended() const { return ended_.load(); }
 
  private:
-  base::Result<std::shared_ptr<const engine::ChunkBatch>> Take();
+  // nullptr at the end.
+  base::Result<Unit> TakeUnit();
+  base::Result<Batch> Take();
 
   const std::shared_ptr<session::OpenChunks> chunks_;
   std::mutex mutex_;  // one reader at a time
-  std::optional<engine::ChunkBatch> pending_;
+  Unit pending_;
   uint64_t made_ = 0;
   std::deque<Batch> kept_;
   std::optional<base::Error> failure_;
-  std::atomic<bool> ended_{false};
+  bool exhausted_ = false;          // there are no more units
+  std::atomic<bool> ended_{false};  // and the client knows
 };
 
 }  // namespace pondpilot::worker::quack

@@ -10,6 +10,18 @@ namespace {
 namespace proto = pondpilot::quack::v1;
 
 constexpr size_t kMaxConnectionName = 128;
+// What goes to the proxy at once: it passes one on while the next comes.
+constexpr size_t kPieceBytes = 512 << 10;
+// Less than this is copied: gRPC keeps it in the slice itself.
+constexpr size_t kCopiedBytes = 64;
+
+grpc::Slice ToSlice(const Part& part) {
+  if (part.bytes.size() <= kCopiedBytes) return {part.bytes.data(), part.bytes.size()};
+  using Owner = std::shared_ptr<const void>;
+  // gRPC writes from it, never to it.
+  return {const_cast<char*>(part.bytes.data()), part.bytes.size(),
+          [](void* owner) { delete static_cast<Owner*>(owner); }, new Owner(part.owner)};
+}
 
 }  // namespace
 
@@ -19,7 +31,14 @@ QuackService::QuackService(session::StatementRunner& runner, const base::Clock& 
       clock_(clock),
       connections_(runner, clock),
       responder_(runner, connections_),
-      token_sha256_(std::move(token_sha256)) {}
+      token_sha256_(std::move(token_sha256)) {
+  using Handler = grpc::internal::ServerStreamingHandler<QuackService, proto::Request, contract::QuackPiece>;
+  AddMethod(new grpc::internal::RpcServiceMethod(
+      contract::kQuackExchange, grpc::internal::RpcMethod::SERVER_STREAMING,
+      new Handler([](QuackService* service, grpc::ServerContext* context, const proto::Request* request,
+                     Writer* writer) { return service->Exchange(context, request, writer); },
+                  this)));
+}
 
 grpc::Status QuackService::Exchange(grpc::ServerContext* context, const proto::Request* request,
                                     Writer* writer) {
@@ -32,21 +51,31 @@ grpc::Status QuackService::Exchange(grpc::ServerContext* context, const proto::R
   const auto dialect = v1 ? wire::Dialect::kV1 : wire::Dialect::kV3;
   const auto connection = connections_.Get(request->connection(), dialect);
   Responder::Answer answer;
-  proto::Piece piece;
+  bool holds_state = false;
+  bool holds_results = false;
   if (connection) {
     const Connection::Call call(*connection, clock_);
     answer = responder_.Respond(
         *connection, request->message(), [context] { return context->IsCancelled(); }, request->connection());
     const auto state = runner_.sessions().StateOf((*connection)->session_name());
-    piece.set_holds_state(state && state->has_state);
-    piece.set_holds_results((*connection)->holds_results());
+    holds_state = state && state->has_state;
+    holds_results = (*connection)->holds_results();
   } else {
-    answer.push_back(wire::ErrorResponse(dialect, connection.error().message));
+    answer.emplace_back(wire::ErrorResponse(dialect, connection.error().message));
   }
+  contract::QuackPiece piece;
+  for (const Part& part : answer) piece.size += part.bytes.size();
+  size_t bytes = 0;
   for (size_t i = 0; i < answer.size(); ++i) {
-    piece.set_data(std::move(answer[i]));
-    piece.set_last(i + 1 == answer.size());
+    bytes += answer[i].bytes.size();
+    piece.data.push_back(ToSlice(answer[i]));
+    piece.last = i + 1 == answer.size();
+    if (!piece.last && bytes < kPieceBytes) continue;
+    piece.holds_state = piece.last && holds_state;
+    piece.holds_results = piece.last && holds_results;
     if (!writer->Write(piece)) break;
+    piece = {};
+    bytes = 0;
   }
   return grpc::Status::OK;
 }

@@ -3,7 +3,10 @@
 #include <atomic>
 #include <string>
 
-#include "contract/quack.grpc.pb.h"
+#include <grpcpp/impl/service_type.h>
+#include <grpcpp/support/sync_stream.h>
+
+#include "contract/quack_exchange.h"
 #include "worker/quack/connection.h"
 #include "worker/quack/responder.h"
 #include "worker/session/statement_runner.h"
@@ -11,7 +14,7 @@
 namespace pondpilot::worker::quack {
 
 // The worker's side of contract/quack.proto. Every call must carry the worker's token.
-class QuackService final : public pondpilot::quack::v1::Quack::Service {
+class QuackService final : public grpc::Service {
  public:
   // The runner and the clock must outlive the service.
   QuackService(session::StatementRunner& runner, const base::Clock& clock, std::string token_sha256);
@@ -19,11 +22,11 @@ class QuackService final : public pondpilot::quack::v1::Quack::Service {
   // Until this is called, every call is refused: the worker has no user yet.
   void StartServing() { serving_.store(true); }
 
-  using Writer = grpc::ServerWriter<pondpilot::quack::v1::Piece>;
-  grpc::Status Exchange(grpc::ServerContext* context, const pondpilot::quack::v1::Request* request,
-                        Writer* writer) override;
-
  private:
+  using Writer = grpc::ServerWriter<contract::QuackPiece>;
+  grpc::Status Exchange(grpc::ServerContext* context, const pondpilot::quack::v1::Request* request,
+                        Writer* writer);
+
   session::StatementRunner& runner_;
   const base::Clock& clock_;
   Connections connections_;

@@ -37,15 +37,18 @@ wire::ResultId NewResultId() {
   return id;
 }
 
-std::string Listed(const engine::ChunkBatch& batch) {
-  std::string out;
-  out.reserve(batch.bytes.size() + batch.ends.size() * 8);
+void AddRows(Answer& answer, const std::shared_ptr<const engine::ChunkBatch>& unit, bool listed) {
+  if (!listed) {
+    answer.emplace_back(unit, unit->bytes);
+    return;
+  }
   size_t begin = 0;
-  for (const size_t end : batch.ends) {
-    wire::AppendListed(out, std::string_view(batch.bytes).substr(begin, end - begin));
+  for (const size_t end : unit->ends) {
+    answer.emplace_back(nullptr, wire::kListedChunkHead);
+    answer.emplace_back(unit, std::string_view(unit->bytes).substr(begin, end - begin));
+    answer.emplace_back(nullptr, wire::kListedChunkTail);
     begin = end;
   }
-  return out;
 }
 
 std::vector<wire::Column> ToColumns(const std::vector<engine::ChunkStream::Column>& columns) {
@@ -145,10 +148,10 @@ Result<Answer> Responder::Prepare(Connection& connection, std::string_view body,
     }
     if (!first) return std::unexpected(first.error());
     Answer answer;
-    answer.push_back(
-        wire::PrepareResponseHead(ToColumns(rows->columns()), first->more, first->batch.ends.size()));
-    if (!first->batch.ends.empty()) answer.push_back(Listed(first->batch));
-    answer.back() += wire::PrepareResponseTail(id);
+    const uint64_t listed = first->rows ? first->rows->ends.size() : 0;
+    answer.emplace_back(wire::PrepareResponseHead(ToColumns(rows->columns()), first->more, listed));
+    if (first->rows) AddRows(answer, first->rows, true);
+    answer.emplace_back(wire::PrepareResponseTail(id));
     if (first->more) connection.Keep(id, std::move(rows));
     return answer;
   };
@@ -188,15 +191,13 @@ Result<Answer> Responder::Fetch(Connection& connection, std::string_view body,
     batch = dialect == Dialect::kV1 ? rows->Next() : rows->At(request->batch, request->acknowledged);
   }
   if (!batch) return std::unexpected(batch.error());
-  if (batch->rows == nullptr) return Answer{wire::FetchEnd(dialect, batch->number)};
+  if (batch->units.empty()) return Answer{wire::FetchEnd(dialect, batch->number)};
+  uint64_t chunks = 0;
+  for (const auto& unit : batch->units) chunks += unit->ends.size();
   Answer answer;
-  answer.push_back(wire::FetchResponseHead(dialect, batch->rows->ends.size(), batch->number));
-  if (dialect == Dialect::kV1) {
-    answer.push_back(Listed(*batch->rows));
-    answer.back() += wire::FetchResponseTail(dialect, batch->number);
-  } else {
-    answer.push_back(batch->rows->bytes);
-  }
+  answer.emplace_back(wire::FetchResponseHead(dialect, chunks, batch->number));
+  for (const auto& unit : batch->units) AddRows(answer, unit, dialect == Dialect::kV1);
+  if (dialect == Dialect::kV1) answer.emplace_back(wire::FetchResponseTail(dialect, batch->number));
   return answer;
 }
 

@@ -10,6 +10,20 @@
 
 namespace pondpilot::worker::quack {
 
+// Bytes of an answer; rows stay where DuckDB has written them.
+struct Part {
+  Part(std::string text)  // NOLINT(google-explicit-constructor): most parts are texts
+      : Part(std::make_shared<const std::string>(std::move(text))) {}
+  Part(std::shared_ptr<const void> kept, std::string_view bytes_there)
+      : owner(std::move(kept)), bytes(bytes_there) {}
+
+  std::shared_ptr<const void> owner;  // nullptr: they live as long as the process
+  std::string_view bytes;
+
+ private:
+  explicit Part(const std::shared_ptr<const std::string>& text) : owner(text), bytes(*text) {}
+};
+
 // Answers a client's messages.
 class Responder {
  public:
@@ -17,8 +31,8 @@ class Responder {
   Responder(session::StatementRunner& runner, Connections& connections)
       : runner_(runner), connections_(connections) {}
 
-  // The parts of one message, to be sent one behind the other: rows are not copied together.
-  using Answer = std::vector<std::string>;
+  // The parts of one message, to be sent one behind the other.
+  using Answer = std::vector<Part>;
 
   // `gone`: the client has left. Errors are answers as well.
   Answer Respond(const std::shared_ptr<Connection>& connection, std::string_view message,
