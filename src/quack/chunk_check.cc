@@ -28,9 +28,12 @@ enum TypeId : uint64_t {
   kSmallint = 12,
   kInteger = 13,
   kBigint = 14,
+  kTime = 16,
   kDecimal = 21,
   kVarchar = 25,
   kBlob = 26,
+  kTimeTz = 34,
+  kTimeNs = 35,
   kBit = 36,
   kStruct = 100,
   kList = 101,
@@ -57,7 +60,7 @@ struct TypeTree {
   std::vector<TypeTree> children;
 };
 
-// Bytes of the types whose values are all of one length and valid whatever their bits are.
+// Bytes of the types whose values are all of one length.
 uint64_t PlainWidth(uint64_t id) {
   switch (id) {
     case kNull:
@@ -74,7 +77,7 @@ uint64_t PlainWidth(uint64_t id) {
     case 30:
       return 4;
     case kBigint:
-    case 16:  // TIME
+    case kTime:
     case 17:  // TIMESTAMP and its kin
     case 18:
     case 19:
@@ -83,8 +86,8 @@ uint64_t PlainWidth(uint64_t id) {
     case 31:
     case 32:
     case 33:
-    case 34:
-    case 35:
+    case kTimeTz:
+    case kTimeNs:
       return 8;
     case 27:  // INTERVAL
     case 49:  // UHUGEINT
@@ -109,6 +112,24 @@ T At(std::string_view values, uint64_t index) {
   T value;
   std::memcpy(&value, values.data() + index * sizeof(T), sizeof(T));
   return value;
+}
+
+// DuckDB computes with times of day without a look at them, and gives its whole database up when one is none.
+// 24:00:00 is one.
+bool IsTime(uint64_t type, uint64_t bits) {
+  constexpr uint64_t kDay = 86'400'000'000;  // microseconds
+  constexpr uint64_t kMostOffset = 15 * 3600 + 59 * 60 + 59;
+  switch (type) {
+    case kTime:
+      return bits <= kDay;
+    case kTimeNs:
+      return bits <= kDay * 1000;
+    case kTimeTz:
+      // The offset, from 15:59:59 downwards, stands in the lower 24 bits.
+      return bits >> 24 <= kDay && (bits & 0xFFFFFF) <= 2 * kMostOffset;
+    default:
+      return true;
+  }
 }
 
 class Check {
@@ -188,7 +209,7 @@ class Check {
 
   void Info(TypeTree& type, int depth) {
     const uint64_t kind = reader_.TakeField(100) ? reader_.Unsigned() : 0;
-    if (reader_.TakeField(101)) Alias();
+    if (reader_.TakeField(101)) Alias(type);
     switch (kind) {
       case kGenericInfo:
         break;
@@ -231,13 +252,17 @@ class Check {
     reader_.TakeEnd();
   }
 
-  // The name of a type. JSON's texts are what its functions rely on; other names say nothing of the values.
-  void Alias() {
-    if (base::EqualsIgnoreCase(reader_.Text(), "JSON")) {
-      Refuse(
-          "JSON values can't be sent as such. Cast the column to VARCHAR; DuckDB reads them as JSON again "
-          "where they are stored.");
-    }
+  // The name of a type. DuckDB's functions for one rely on what the name promises of its values (JSON's
+  // texts, the parts of an INET), which is not known here. Those of enums are the users' own.
+  void Alias(const TypeTree& type) {
+    const std::string_view name = reader_.Text();
+    if (name.empty() || (type.id == kEnum && !base::EqualsIgnoreCase(name, "JSON"))) return;
+    constexpr size_t kLongestName = 64;
+    const bool shown = name.size() <= kLongestName && base::IsUtf8(name);
+    Refuse(
+        "Values of " + (shown ? "the type " + std::string(name) : "a type of such a name") +
+        " can't be sent as such. Cast the column to the plain type, as JSON to VARCHAR; DuckDB makes them of "
+        "the named type again where they are stored.");
   }
 
   void Members(TypeTree& type, int depth) {
@@ -343,6 +368,12 @@ class Check {
     if (type.id == kBoolean &&
         std::ranges::any_of(values, [](char c) { return static_cast<uint8_t>(c) > 1; })) {
       reader_.Fail();
+    }
+    if (type.id == kTime || type.id == kTimeTz || type.id == kTimeNs) {
+      for (uint64_t i = 0; i < rows && Going(); ++i) {
+        if (valid(i) && !IsTime(type.id, At<uint64_t>(values, i)))
+          Refuse("A time of day that the client has sent is none: it lies outside of 00:00:00 to 24:00:00.");
+      }
     }
     if (type.id != kEnum) return;
     for (uint64_t i = 0; i < rows && Going(); ++i) {
