@@ -38,6 +38,7 @@ Result<std::shared_ptr<const engine::ChunkBatch>> OpenRows::Take() {
   auto batch = chunks_->Next();
   if (!batch) {
     failure_ = batch.error();
+    failed_.store(true);
     return std::unexpected(batch.error());
   }
   if (!*batch) {

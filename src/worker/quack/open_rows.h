@@ -47,6 +47,8 @@ class OpenRows {
   // Stops the statement; whoever waits for rows gets kCancelled. From any thread.
   void Cancel();
   bool ended() const { return ended_.load(); }
+  // It has ended or failed: nothing of it is in use any more.
+  bool over() const { return ended_.load() || failed_.load(); }
 
  private:
   base::Result<std::shared_ptr<const engine::ChunkBatch>> Take();
@@ -58,6 +60,7 @@ class OpenRows {
   std::deque<Batch> kept_;
   std::optional<base::Error> failure_;
   std::atomic<bool> ended_{false};
+  std::atomic<bool> failed_{false};
 };
 
 }  // namespace pondpilot::worker::quack

@@ -16,7 +16,6 @@ constexpr size_t kMaxConnectionName = 128;
 QuackService::QuackService(session::StatementRunner& runner, const base::Clock& clock,
                            std::string token_sha256)
     : runner_(runner),
-      clock_(clock),
       connections_(runner, clock),
       responder_(runner, connections_),
       token_sha256_(std::move(token_sha256)) {}
@@ -30,18 +29,19 @@ grpc::Status QuackService::Exchange(grpc::ServerContext* context, const proto::R
   if ((!v1 && !v3) || request->connection().empty() || request->connection().size() > kMaxConnectionName)
     return {grpc::StatusCode::INVALID_ARGUMENT, "A connection has a name and a version of the protocol."};
   const auto dialect = v1 ? wire::Dialect::kV1 : wire::Dialect::kV3;
-  const auto connection = connections_.Get(request->connection(), dialect);
+  const auto call = connections_.Get(request->connection(), dialect);
   Responder::Answer answer;
   proto::Piece piece;
-  if (connection) {
-    const Connection::Call call(*connection, clock_);
+  if (call) {
+    Connection& connection = call->connection();
     answer = responder_.Respond(
-        *connection, request->message(), [context] { return context->IsCancelled(); }, request->connection());
-    const auto state = runner_.sessions().StateOf((*connection)->session_name());
-    piece.set_holds_state(state && state->has_state);
-    piece.set_holds_results((*connection)->holds_results());
+        connection, request->message(), [context] { return context->IsCancelled(); }, request->connection());
+    const auto state = runner_.sessions().StateOf(connection.session_name());
+    // What is lost is still to be told of, also after this worker.
+    piece.set_holds_state((state && state->has_state) || connection.lost());
+    piece.set_holds_results(connection.holds_results());
   } else {
-    answer.push_back(wire::ErrorResponse(dialect, connection.error().message));
+    answer.push_back(wire::ErrorResponse(dialect, call.error().message));
   }
   for (size_t i = 0; i < answer.size(); ++i) {
     piece.set_data(std::move(answer[i]));

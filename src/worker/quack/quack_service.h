@@ -25,7 +25,6 @@ class QuackService final : public pondpilot::quack::v1::Quack::Service {
 
  private:
   session::StatementRunner& runner_;
-  const base::Clock& clock_;
   Connections connections_;
   Responder responder_;
   const std::string token_sha256_;
