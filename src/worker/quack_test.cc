@@ -439,6 +439,41 @@ TEST_F(QuackTest, AppendedRows) {
   EXPECT_EQ(TypeOf(Send(append, Dialect::kV1, "b")), Type::kError);
 }
 
+// Version 1 writes all columns of a table, those that an INSERT doesn't name as the table's text says.
+TEST_F(QuackTest, OldClientsAreToldOfDefaults) {
+  Prepare(
+      "CREATE OR REPLACE TABLE plain (a INTEGER DEFAULT 7, b VARCHAR DEFAULT 'it''s', c TIMESTAMP DEFAULT "
+      "now())",
+      Dialect::kV1);
+  Prepare(
+      "CREATE SEQUENCE IF NOT EXISTS numbers; CREATE OR REPLACE TABLE numbered (a BIGINT DEFAULT "
+      "nextval('numbers'))",
+      Dialect::kV1);
+  Prepare("CREATE OR REPLACE TABLE doubled (a INTEGER, b INTEGER GENERATED ALWAYS AS (a * 2))", Dialect::kV1);
+  const std::string tables = Prepare(
+      "\nSELECT schema_name, sql, 'table'\nFROM duckdb_tables()\nUNION ALL\nSELECT schema_name, view_name, "
+      "'view'\nFROM duckdb_views()\n",
+      Dialect::kV1);
+  EXPECT_THAT(tables, HasSubstr("\"a\" INTEGER DEFAULT 7, \"b\" VARCHAR DEFAULT 'it''s'"));
+  for (const char* name : {"numbered", "doubled"}) {
+    EXPECT_THAT(tables, HasSubstr(name)) << "it can be read";
+    EXPECT_THAT(tables, Not(HasSubstr("\"" + std::string(name) + "\""))) << "as a view";
+  }
+  Prepare("DROP TABLE plain; DROP TABLE numbered; DROP TABLE doubled; DROP SEQUENCE numbers", Dialect::kV1);
+}
+
+TEST_F(QuackTest, TextsThatOnlySpeakOfAListingRunAsTheyAre) {
+  Prepare("ATTACH ':memory:' AS other; CREATE TABLE other.things (a INTEGER)", Dialect::kV1);
+  const std::string quoted = "SELECT 'FROM duckdb_columns() WHERE current_database()' AS text";
+  EXPECT_THAT(Prepare(quoted, Dialect::kV1), HasSubstr("FROM duckdb_columns() WHERE current_database()"));
+  const std::string written = Prepare(
+      "CREATE TEMP TABLE c AS SELECT DISTINCT database_name FROM duckdb_columns() WHERE current_database() = "
+      "'memory'; SELECT count(*) AS n FROM c WHERE database_name = 'other'",
+      Dialect::kV1);
+  EXPECT_THAT(written, HasSubstr(Constant(1)));
+  Prepare("DETACH other; DROP TABLE c", Dialect::kV1);
+}
+
 TEST_F(QuackTest, ListingsForOldClients) {
   Prepare("CREATE OR REPLACE TABLE old_ones (a INTEGER, \"b c\" VARCHAR[])", Dialect::kV1);
   Prepare("CREATE OR REPLACE TABLE new_ones AS SELECT row(1, 2) AS unnamed", Dialect::kV1);

@@ -162,6 +162,7 @@ struct ColumnDetails {
   bool plain = false;   // the type has no name of its own and no collation
   bool generated = false;
   std::string comment;
+  bool has_default = false;
   // As SQL, when it needs nothing but DuckDB itself; empty otherwise.
   std::string default_value;
 };
