@@ -40,7 +40,7 @@ class QuackDoor {
   boost::asio::awaitable<http::Response> Forward(const http::Request& request,
                                                  std::shared_ptr<Connection> connection, wire::Type type);
   // Refuses what must not go on; nullopt when it may.
-  std::optional<base::Error> Check(const Connection& connection, wire::Type type) const;
+  std::optional<base::Error> Check(Connection& connection, wire::Type type) const;
 
   const QuackServices services_;
   const std::shared_ptr<fleet::ControlQueue> queue_ = std::make_shared<fleet::ControlQueue>();
