@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,6 +30,8 @@ enum TypeId : uint64_t {
   kInteger = 13,
   kBigint = 14,
   kTime = 16,
+  kTimestampSeconds = 17,
+  kTimestampMilliseconds = 18,
   kDecimal = 21,
   kVarchar = 25,
   kBlob = 26,
@@ -78,9 +81,9 @@ uint64_t PlainWidth(uint64_t id) {
       return 4;
     case kBigint:
     case kTime:
-    case 17:  // TIMESTAMP and its kin
-    case 18:
-    case 19:
+    case kTimestampSeconds:
+    case kTimestampMilliseconds:
+    case 19:  // TIMESTAMP and its kin
     case 20:
     case 23:  // DOUBLE
     case 31:
@@ -114,12 +117,21 @@ T At(std::string_view values, uint64_t index) {
   return value;
 }
 
-// DuckDB computes with times of day without a look at them, and gives its whole database up when one is none.
-// 24:00:00 is one.
+// DuckDB computes with times without a look at them, and gives its whole database up when one is no time of
+// day (24:00:00 is one), or is a timestamp that it can't have in microseconds.
 bool IsTime(uint64_t type, uint64_t bits) {
   constexpr uint64_t kDay = 86'400'000'000;  // microseconds
   constexpr uint64_t kMostOffset = 15 * 3600 + 59 * 60 + 59;
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();  // infinity, as -kMost is
+  const auto value = static_cast<int64_t>(bits);
+  const auto has_microseconds = [&](int64_t each) {
+    return value == kMost || value == -kMost || (value <= kMost / each && value >= -kMost / each);
+  };
   switch (type) {
+    case kTimestampSeconds:
+      return has_microseconds(1'000'000);
+    case kTimestampMilliseconds:
+      return has_microseconds(1'000);
     case kTime:
       return bits <= kDay;
     case kTimeNs:
@@ -369,10 +381,13 @@ class Check {
         std::ranges::any_of(values, [](char c) { return static_cast<uint8_t>(c) > 1; })) {
       reader_.Fail();
     }
-    if (type.id == kTime || type.id == kTimeTz || type.id == kTimeNs) {
+    if (type.id == kTime || type.id == kTimeTz || type.id == kTimeNs || type.id == kTimestampSeconds ||
+        type.id == kTimestampMilliseconds) {
       for (uint64_t i = 0; i < rows && Going(); ++i) {
         if (valid(i) && !IsTime(type.id, At<uint64_t>(values, i)))
-          Refuse("A time of day that the client has sent is none: it lies outside of 00:00:00 to 24:00:00.");
+          Refuse(
+              "A time that the client has sent is none: a time of day outside of 00:00:00 to 24:00:00, or a "
+              "timestamp that is too far away.");
       }
     }
     if (type.id != kEnum) return;

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <random>
 
 #include "quack/golden.h"
@@ -129,6 +130,16 @@ TEST(ChunkCheck, TimesOfDay) {
   EXPECT_FALSE(accepts(kTimeTz, kMost + 1));
   EXPECT_FALSE(accepts(kTimeTz, (kDay + 1) << 24));
   EXPECT_THAT(Refusal(OneValue(kTime, kDay + 1)), HasSubstr("outside of 00:00:00 to 24:00:00"));
+  // Timestamps in seconds and milliseconds, which DuckDB has to have in microseconds.
+  constexpr uint64_t kInfinity = std::numeric_limits<int64_t>::max();
+  for (const auto& [type, each] : {std::pair<uint8_t, uint64_t>(17, 1'000'000), {18, 1'000}}) {
+    EXPECT_TRUE(accepts(type, kInfinity));
+    EXPECT_TRUE(accepts(type, -kInfinity));
+    EXPECT_TRUE(accepts(type, kInfinity / each));
+    EXPECT_FALSE(accepts(type, kInfinity / each + 1));
+    EXPECT_FALSE(accepts(type, -(kInfinity / each) - 1));
+    EXPECT_FALSE(accepts(type, kInfinity + 1));
+  }
   // Where there is no value there may be anything.
   EXPECT_EQ(Refusal(OneValue(kTime, kDay + 1, false)), "accepted");
   EXPECT_TRUE(accepts(14, kDay + 1)) << "a BIGINT";
