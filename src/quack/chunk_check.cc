@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,6 +31,33 @@ T At(std::string_view values, uint64_t index) {
   T value;
   std::memcpy(&value, values.data() + index * sizeof(T), sizeof(T));
   return value;
+}
+
+// DuckDB computes with times without a look at them, and gives its whole database up when one is no time of
+// day (24:00:00 is one), or is a timestamp that it can't have in microseconds.
+bool IsTime(uint64_t type, uint64_t bits) {
+  constexpr uint64_t kDay = 86'400'000'000;  // microseconds
+  constexpr uint64_t kMostOffset = 15 * 3600 + 59 * 60 + 59;
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();  // infinity, as -kMost is
+  const auto value = static_cast<int64_t>(bits);
+  const auto has_microseconds = [&](int64_t each) {
+    return value == kMost || value == -kMost || (value <= kMost / each && value >= -kMost / each);
+  };
+  switch (type) {
+    case kTimestampSeconds:
+      return has_microseconds(1'000'000);
+    case kTimestampMilliseconds:
+      return has_microseconds(1'000);
+    case kTime:
+      return bits <= kDay;
+    case kTimeNs:
+      return bits <= kDay * 1000;
+    case kTimeTz:
+      // The offset, from 15:59:59 downwards, stands in the lower 24 bits.
+      return bits >> 24 <= kDay && (bits & 0xFFFFFF) <= 2 * kMostOffset;
+    default:
+      return true;
+  }
 }
 
 class Check {
@@ -141,6 +169,15 @@ class Check {
     if (type.id == kBoolean &&
         std::ranges::any_of(values, [](char c) { return static_cast<uint8_t>(c) > 1; })) {
       reader_.Fail();
+    }
+    if (type.id == kTime || type.id == kTimeTz || type.id == kTimeNs || type.id == kTimestampSeconds ||
+        type.id == kTimestampMilliseconds) {
+      for (uint64_t i = 0; i < rows && Going(); ++i) {
+        if (valid(i) && !IsTime(type.id, At<uint64_t>(values, i)))
+          Refuse(
+              "A time that the client has sent is none: a time of day outside of 00:00:00 to 24:00:00, or a "
+              "timestamp that is too far away.");
+      }
     }
     if (type.id != kEnum) return;
     for (uint64_t i = 0; i < rows && Going(); ++i) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <random>
 
 #include "quack/golden.h"
@@ -98,6 +99,62 @@ TEST(ChunkCheck, SizesAreBounded) {
                   "64000165000164006c650001640009c80064006c650001640009c80064000effffc900a08d06ffffffff"
                   "c900a08d06ffffffff660001")),
               HasSubstr("too large"));
+}
+
+// One row of a type of 8 bytes.
+std::string OneValue(uint8_t type, uint64_t bits, bool valid = true) {
+  std::string chunk = golden::Bytes("6400016500016400");
+  chunk += static_cast<char>(type);
+  chunk += golden::Bytes(valid ? "ffff660001640000660008" : "ffff6600016400016500080000000000000000660008");
+  for (int i = 0; i < 8; ++i) chunk += static_cast<char>(bits >> (8 * i));
+  return chunk + golden::Bytes("ffffffff");
+}
+
+TEST(ChunkCheck, TimesOfDay) {
+  constexpr uint8_t kTime = 16;
+  constexpr uint8_t kTimeTz = 34;
+  constexpr uint8_t kTimeNs = 35;
+  constexpr uint64_t kDay = 86'400'000'000;
+  const auto accepts = [](uint8_t type, uint64_t bits) {
+    return Refusal(OneValue(type, bits)) == "accepted";
+  };
+  EXPECT_TRUE(accepts(kTime, 0));
+  EXPECT_TRUE(accepts(kTime, kDay));
+  EXPECT_FALSE(accepts(kTime, kDay + 1));
+  EXPECT_FALSE(accepts(kTime, static_cast<uint64_t>(-1)));
+  EXPECT_TRUE(accepts(kTimeNs, kDay * 1000));
+  EXPECT_FALSE(accepts(kTimeNs, kDay * 1000 + 1));
+  constexpr uint64_t kMost = 2 * 57'599;
+  EXPECT_TRUE(accepts(kTimeTz, kDay << 24 | kMost));
+  EXPECT_TRUE(accepts(kTimeTz, 0));
+  EXPECT_FALSE(accepts(kTimeTz, kMost + 1));
+  EXPECT_FALSE(accepts(kTimeTz, (kDay + 1) << 24));
+  EXPECT_THAT(Refusal(OneValue(kTime, kDay + 1)), HasSubstr("outside of 00:00:00 to 24:00:00"));
+  // Timestamps in seconds and milliseconds, which DuckDB has to have in microseconds.
+  constexpr uint64_t kInfinity = std::numeric_limits<int64_t>::max();
+  for (const auto& [type, each] : {std::pair<uint8_t, uint64_t>(17, 1'000'000), {18, 1'000}}) {
+    EXPECT_TRUE(accepts(type, kInfinity));
+    EXPECT_TRUE(accepts(type, -kInfinity));
+    EXPECT_TRUE(accepts(type, kInfinity / each));
+    EXPECT_FALSE(accepts(type, kInfinity / each + 1));
+    EXPECT_FALSE(accepts(type, -(kInfinity / each) - 1));
+    EXPECT_FALSE(accepts(type, kInfinity + 1));
+  }
+  // Where there is no value there may be anything.
+  EXPECT_EQ(Refusal(OneValue(kTime, kDay + 1, false)), "accepted");
+  EXPECT_TRUE(accepts(14, kDay + 1)) << "a BIGINT";
+}
+
+TEST(ChunkCheck, NamesOfTypes) {
+  // VARCHAR and INTEGER called INET and x; an enum may be called so.
+  EXPECT_THAT(
+      Refusal(golden::Bytes("640000650001640019650001640001650004494e4554ffffffff660001640000ffffffff")),
+      HasSubstr("INET"));
+  EXPECT_THAT(Refusal(golden::Bytes("64000065000164000d65000164000165000178ffffffff660001640000ffffffff")),
+              HasSubstr("type x"));
+  EXPECT_EQ(Refusal(golden::Bytes("64000165000164006865000164000665000178c80002c9000201610162ffffffff"
+                                  "66000164000066000101ffffffff")),
+            "accepted");
 }
 
 // Whatever is accepted has exactly the length that was said, and nothing is read behind the end.

@@ -18,7 +18,7 @@ enum InfoKind : uint64_t {
   kEnumInfo = 6,
   kArrayInfo = 9,
 };
-// Bytes of the types whose values are all of one length and valid whatever their bits are.
+// Bytes of the types whose values are all of one length.
 uint64_t PlainWidth(uint64_t id) {
   switch (id) {
     case kNull:
@@ -35,17 +35,17 @@ uint64_t PlainWidth(uint64_t id) {
     case 30:
       return 4;
     case kBigint:
-    case 16:  // TIME
-    case 17:  // TIMESTAMP and its kin
-    case 18:
-    case 19:
+    case kTime:
+    case kTimestampSeconds:
+    case kTimestampMilliseconds:
+    case 19:  // TIMESTAMP and its kin
     case 20:
     case 23:  // DOUBLE
     case 31:
     case 32:
     case 33:
-    case 34:
-    case 35:
+    case kTimeTz:
+    case kTimeNs:
       return 8;
     case 27:  // INTERVAL
     case 49:  // UHUGEINT
@@ -90,7 +90,7 @@ class TypeReader {
  private:
   void Info(TypeTree& type, int depth) {
     const uint64_t kind = reader_.TakeField(100) ? reader_.Unsigned() : 0;
-    if (reader_.TakeField(101)) Alias();
+    if (reader_.TakeField(101)) Alias(type);
     switch (kind) {
       case kGenericInfo:
         break;
@@ -133,13 +133,17 @@ class TypeReader {
     reader_.TakeEnd();
   }
 
-  // The name of a type. JSON's texts are what its functions rely on; other names say nothing of the values.
-  void Alias() {
-    if (base::EqualsIgnoreCase(reader_.Text(), "JSON")) {
-      Refuse(
-          "JSON values can't be sent as such. Cast the column to VARCHAR; DuckDB reads them as JSON again "
-          "where they are stored.");
-    }
+  // The name of a type. DuckDB's functions for one rely on what the name promises of its values (JSON's
+  // texts, the parts of an INET), which is not known here. Those of enums are the users' own.
+  void Alias(const TypeTree& type) {
+    const std::string_view name = reader_.Text();
+    if (name.empty() || (type.id == kEnum && !base::EqualsIgnoreCase(name, "JSON"))) return;
+    constexpr size_t kLongestName = 64;
+    const bool shown = name.size() <= kLongestName && base::IsUtf8(name);
+    Refuse(
+        "Values of " + (shown ? "the type " + std::string(name) : "a type of such a name") +
+        " can't be sent as such. Cast the column to the plain type, as JSON to VARCHAR; DuckDB makes them of "
+        "the named type again where they are stored.");
   }
 
   void Members(TypeTree& type, int depth) {

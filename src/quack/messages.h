@@ -32,6 +32,12 @@ enum class Type : uint8_t {
   kError = 100,
 };
 
+// Does a message of a client's want something done for a statement, and not only to end things or to say that
+// the client lives?
+constexpr bool WantsWork(Type type) {
+  return type == Type::kPrepareRequest || type == Type::kFetchRequest || type == Type::kAppendRequest;
+}
+
 // Where the connection's id stands in a client's message, which has always this length.
 inline constexpr size_t kIdOffset = 6;
 inline constexpr size_t kIdBytes = 32;

@@ -53,6 +53,38 @@ std::string Constant(int64_t value) {
   return chunk.insert(chunk.find(columns) + columns.size(), wire::golden::Bytes("5a0002"));
 }
 
+// Of the result, out of an answer to PREPARE.
+wire::ResultId IdOf(const std::string& answer) {
+  const size_t at = answer.rfind(wire::golden::Bytes("ffff0500"));
+  if (at == std::string::npos) return {};
+  // A fetch has the id in the same form.
+  const std::string body = wire::golden::Bytes("0100") + answer.substr(at + 4);
+  const auto request = wire::ParseFetchRequest(Dialect::kV1, body);
+  return request ? request->result : wire::ResultId{};
+}
+
+// A chunk of one BIGINT column, all 0.
+std::string Zeros(uint64_t rows) {
+  std::string chunk;
+  wire::Writer writer(chunk);
+  writer.Field(100);
+  writer.Unsigned(rows);
+  writer.Field(101);
+  writer.Unsigned(1);
+  writer.Field(100);
+  writer.Unsigned(14);
+  writer.End();
+  writer.Field(102);
+  writer.Unsigned(1);
+  writer.Field(100);
+  writer.Byte(0);
+  writer.Field(102);
+  writer.Text(std::string(rows * sizeof(int64_t), '\0'));
+  writer.End();
+  writer.End();
+  return chunk;
+}
+
 Type TypeOf(const std::string& message) { return static_cast<Type>(message.at(2)); }
 
 class QuackTest : public testing::Test {
@@ -61,12 +93,12 @@ class QuackTest : public testing::Test {
   static void TearDownTestSuite() { engine_.reset(); }
 
   std::string Send(const std::string& message, Dialect dialect, const std::string& name = "a") {
-    auto connection = connections_.Get(name, dialect);
-    if (!connection) return wire::ErrorResponse(dialect, connection.error().message);
-    const Connection::Call call(*connection, clock_);
+    const auto call = connections_.Get(name, dialect);
+    if (!call) return wire::ErrorResponse(dialect, call.error().message);
     std::string whole;
-    for (const Part& part : responder_.Respond(*connection, message, [] { return false; }, name))
+    for (const Part& part : responder_.Respond(call->connection(), message, [] { return false; }, name)) {
       whole += part.bytes;
+    }
     return whole;
   }
   std::string Prepare(const std::string& sql, Dialect dialect, const wire::ResultId& id = {},
@@ -79,8 +111,8 @@ class QuackTest : public testing::Test {
                         }),
                 dialect, name);
   }
-  std::string Fetch(const wire::ResultId& id, Dialect dialect, uint64_t batch = 0,
-                    uint64_t acknowledged = 0) {
+  std::string Fetch(const wire::ResultId& id, Dialect dialect, uint64_t batch = 0, uint64_t acknowledged = 0,
+                    const std::string& name = "a") {
     return Send(Message(Type::kFetchRequest,
                         [&](wire::Writer& writer) {
                           WriteId(writer, 1, id);
@@ -93,7 +125,7 @@ class QuackTest : public testing::Test {
                             writer.Unsigned(acknowledged);
                           }
                         }),
-                dialect);
+                dialect, name);
   }
   std::string SendRows(const std::string& stream, uint64_t chunks, uint64_t batch, uint64_t last,
                        const std::string& rows) {
@@ -115,15 +147,39 @@ class QuackTest : public testing::Test {
     });
     return Send(message + rows, Dialect::kV3);
   }
+  std::string Cancel(const wire::ResultId& id) {
+    return Send(Message(Type::kCancel, [&](wire::Writer& writer) { WriteId(writer, 1, id); }), Dialect::kV3);
+  }
+  // An upload into `table` that has written a window and waits for more.
+  void BeginUpload(const std::string& table) {
+    Prepare("CREATE OR REPLACE TABLE " + table + " (a BIGINT)", Dialect::kV3);
+    ContinueUpload(table);
+  }
+  void ContinueUpload(const std::string& table) {
+    ASSERT_EQ(
+        Prepare("INSERT INTO " + table +
+                    " SELECT * FROM scan_data_from_quack_client('s', NULL::STRUCT(col0 BIGINT), ordered "
+                    ":= true)",
+                Dialect::kV3, kOne),
+        wire::WaitingPrepareResponse(kOne));
+    const std::string chunk = Zeros(kChunkRows);
+    std::string rows;
+    for (int i = 0; i < kWindowChunks; ++i) rows += chunk;
+    ASSERT_GT(rows.size(), Upload::kWindowBytes);
+    ASSERT_EQ(SendRows("s", kWindowChunks, 1, 0, rows), wire::AppendResponse());
+  }
+  static constexpr uint64_t kChunkRows = 100'000;
+  static constexpr int kWindowChunks = 42;
+  static constexpr wire::ResultId kOne{7, 1};
+  static constexpr wire::ResultId kTwo{7, 2};
+  session::Session::State State() { return runner_.sessions().StateOf("quack:a").value(); }
+
   inline static std::unique_ptr<flight::LockedEngine> engine_;
   base::ManualClock clock_;
   session::StatementRunner runner_{**engine_, base::Clock::System()};
   Connections connections_{runner_, clock_};
   Responder responder_{runner_, connections_};
 };
-
-const wire::ResultId kOne{7, 1};
-const wire::ResultId kTwo{7, 2};
 
 TEST_F(QuackTest, SmallResultsAreOneAnswer) {
   const std::string v3 = Prepare("SELECT 300000::BIGINT AS n", Dialect::kV3, kOne);
@@ -164,15 +220,86 @@ TEST_F(QuackTest, ANewStatementTakesThePlaceOfTheOneBefore) {
   EXPECT_EQ(TypeOf(Fetch(kOne, Dialect::kV3, 1)), Type::kError);
 }
 
+// Threads of one query of version 1 fetch side by side; each has to be told of the end, also when another
+// query has begun in the meantime.
+TEST_F(QuackTest, TheEndIsToldAgainBehindOtherStatements) {
+  const std::string prepared = Prepare("SELECT * FROM range(100000)", Dialect::kV1, {}, "b");
+  const wire::ResultId id = IdOf(prepared);
+  ASSERT_NE(id, wire::ResultId{});
+  const std::string end = wire::FetchEnd(Dialect::kV1, 0);
+  for (int i = 0; Fetch(id, Dialect::kV1, 0, 0, "b") != end; ++i) ASSERT_LT(i, 100);
+  for (size_t i = 0; i < 2 * Connection::kMaxEnded; ++i) {
+    if (i < 10) {
+      EXPECT_EQ(Fetch(id, Dialect::kV1, 0, 0, "b"), end) << i;
+    }
+    ASSERT_EQ(TypeOf(Prepare("SELECT 1", Dialect::kV1, {}, "b")), Type::kPrepareResponse);
+  }
+  EXPECT_EQ(Fetch(id, Dialect::kV1, 0, 0, "b"), end) << "small results leave no trace";
+  EXPECT_EQ(TypeOf(Fetch(kTwo, Dialect::kV1, 0, 0, "b")), Type::kError);
+}
+
+// Version 1 can't say that it needs a result no more: LIMIT leaves them half read.
+TEST_F(QuackTest, AbandonedResultsMakeWay) {
+  constexpr char kLong[] = "SELECT * FROM range(1000000)";
+  const wire::ResultId used = IdOf(Prepare(kLong, Dialect::kV1, {}, "b"));
+  std::vector<wire::ResultId> abandoned;
+  for (int i = 0; i < 20; ++i) {
+    const std::string answer = Prepare(kLong, Dialect::kV1, {}, "b");
+    ASSERT_EQ(TypeOf(answer), Type::kPrepareResponse) << i << answer;
+    abandoned.push_back(IdOf(answer));
+    clock_.Advance(std::chrono::seconds(1));
+    ASSERT_THAT(Fetch(used, Dialect::kV1, 0, 0, "b"), Not(wire::FetchEnd(Dialect::kV1, 0))) << i;
+  }
+  EXPECT_EQ(TypeOf(Fetch(used, Dialect::kV1, 0, 0, "b")), Type::kFetchResponse) << "what is read is kept";
+  EXPECT_EQ(TypeOf(Fetch(abandoned.front(), Dialect::kV1, 0, 0, "b")), Type::kError);
+  EXPECT_EQ(TypeOf(Fetch(abandoned.back(), Dialect::kV1, 0, 0, "b")), Type::kFetchResponse);
+  EXPECT_EQ(TypeOf(Prepare("SELECT 42", Dialect::kV1, {}, "b")), Type::kPrepareResponse);
+  // Nor is one kept for as long as its client does other things.
+  clock_.Advance(Connections::kOldResultLife - std::chrono::seconds(1));
+  EXPECT_EQ(TypeOf(Fetch(used, Dialect::kV1, 0, 0, "b")), Type::kFetchResponse);
+  clock_.Advance(std::chrono::seconds(2));
+  connections_.Sweep();
+  EXPECT_EQ(TypeOf(Fetch(used, Dialect::kV1, 0, 0, "b")), Type::kFetchResponse);
+  EXPECT_EQ(TypeOf(Fetch(abandoned.back(), Dialect::kV1, 0, 0, "b")), Type::kError);
+}
+
+TEST_F(QuackTest, ConnectionsGoWithTheirSessionsAndNotDuringACall) {
+  Prepare("SELECT 1", Dialect::kV1, {}, "b");
+  connections_.Sweep();
+  EXPECT_EQ(connections_.size(), 1u);
+  runner_.CloseSession("quack:b");
+  connections_.Sweep();
+  EXPECT_EQ(connections_.size(), 0u);
+  {
+    const auto call = connections_.Get("c", Dialect::kV3);
+    ASSERT_TRUE(call);
+    clock_.Advance(2 * Connections::kLease);
+    connections_.Sweep();
+    EXPECT_EQ(connections_.size(), 1u);
+  }
+  clock_.Advance(2 * Connections::kLease);
+  connections_.Sweep();
+  EXPECT_EQ(connections_.size(), 0u);
+}
+
+TEST_F(QuackTest, AStatementThatWasCancelledIsNotTakenForTheOneUnderItsIdNow) {
+  Connection connection("x", Dialect::kV3, clock_);
+  const auto first = connection.Running(kOne);
+  connection.CancelAll(true);
+  const auto second = connection.Running(kOne);
+  connection.Keep(kOne, first, std::make_shared<OpenRows>(nullptr));
+  EXPECT_EQ(connection.FindRows(kOne), nullptr);
+  connection.Ended(kOne, first);
+  EXPECT_TRUE(connection.holds_results()) << "the second runs";
+  connection.Ended(kOne, second);
+  EXPECT_FALSE(connection.holds_results());
+}
+
 TEST_F(QuackTest, CancelStopsAStatement) {
   std::string answer;
   std::thread runs([&] { answer = Prepare(kEndless, Dialect::kV3, kOne); });
-  const auto cancel = [&] {
-    return Send(Message(Type::kCancel, [&](wire::Writer& writer) { WriteId(writer, 1, kOne); }),
-                Dialect::kV3);
-  };
   ASSERT_TRUE(Eventually([&] { return runner_.activity().Get().running_statements > 0; }));
-  EXPECT_EQ(cancel(), wire::Success());
+  EXPECT_EQ(Cancel(kOne), wire::Success());
   runs.join();
   EXPECT_EQ(TypeOf(answer), Type::kError);
   EXPECT_THAT(answer, HasSubstr("cancelled"));
@@ -194,6 +321,11 @@ TEST_F(QuackTest, SilenceEndsALease) {
   clock_.Advance(Connections::kLease - std::chrono::seconds(1));
   connections_.Sweep();
   EXPECT_EQ(TypeOf(Prepare("FROM gone", Dialect::kV3, kOne)), Type::kPrepareResponse);
+  clock_.Advance(Connections::kLease);
+  connections_.Sweep();
+  // Who only says that it lives hears nothing of it, and takes nothing of it away.
+  EXPECT_EQ(Send(Message(Type::kHeartbeat, [](wire::Writer&) {}), Dialect::kV3), wire::Success());
+  EXPECT_EQ(Cancel(kOne), wire::Success());
   clock_.Advance(Connections::kLease);
   connections_.Sweep();
   EXPECT_THAT(Prepare("FROM gone", Dialect::kV3, kOne), HasSubstr("lease"));
@@ -234,6 +366,69 @@ TEST_F(QuackTest, ABrokenUploadLeavesNothing) {
   EXPECT_THAT(Prepare("SELECT count(*) AS n FROM up", Dialect::kV3, kTwo), HasSubstr(Constant(0)));
 }
 
+// However it ends, what was written goes at once, and the next upload has a transaction of its own.
+TEST_F(QuackTest, AnUploadThatEndsEarlyIsUndone) {
+  std::string damaged = wire::CountChunk(2);
+  damaged.resize(damaged.size() - 5);
+  const std::vector<std::pair<std::string, std::function<void()>>> ends = {
+      {"damaged", [&] { EXPECT_EQ(TypeOf(SendRows("s", 1, 2, 0, damaged)), Type::kError); }},
+      {"twice", [&] { EXPECT_EQ(TypeOf(SendRows("s", 1, 1, 0, Zeros(1))), Type::kError); }},
+      {"cancelled", [&] { EXPECT_EQ(Cancel(kOne), wire::Success()); }},
+      {"superseded", [&] { Prepare("SELECT 1", Dialect::kV3, kTwo); }},
+  };
+  for (const auto& [how, end] : ends) {
+    BeginUpload("early");
+    EXPECT_TRUE(State().in_transaction) << how;
+    EXPECT_FALSE(State().own_transaction) << how;
+    end();
+    EXPECT_FALSE(State().in_transaction) << how;
+    EXPECT_EQ(TypeOf(SendRows("s", 1, 2, 2, Zeros(1))), Type::kError) << how;
+    EXPECT_THAT(Prepare("SELECT count(*) AS n FROM early", Dialect::kV3, kTwo), HasSubstr(Constant(0)))
+        << how;
+  }
+}
+
+// There are no savepoints: the client's own transaction must not keep a part of an upload.
+TEST_F(QuackTest, AnUploadThatEndsEarlyInATransactionSpoilsIt) {
+  Prepare("CREATE OR REPLACE TABLE own (a BIGINT)", Dialect::kV3);
+  for (const bool cancels : {true, false}) {
+    ASSERT_EQ(TypeOf(Prepare("BEGIN", Dialect::kV3, kTwo)), Type::kPrepareResponse);
+    ContinueUpload("own");
+    if (cancels) {
+      EXPECT_EQ(Cancel(kOne), wire::Success());
+    } else {
+      EXPECT_EQ(TypeOf(SendRows("s", 1, 1, 0, Zeros(1))), Type::kError);
+    }
+    const std::string committed = Prepare("COMMIT", Dialect::kV3, kTwo);
+    EXPECT_EQ(TypeOf(committed), Type::kError);
+    Prepare("ROLLBACK", Dialect::kV3, kTwo);
+    EXPECT_THAT(Prepare("SELECT count(*) AS n FROM own", Dialect::kV3, kTwo), HasSubstr(Constant(0)));
+  }
+  // Before a window is written there is nothing to spoil.
+  Prepare("BEGIN", Dialect::kV3, kTwo);
+  Prepare("INSERT INTO own VALUES (1)", Dialect::kV3, kTwo);
+  Prepare("INSERT INTO own SELECT * FROM scan_data_from_quack_client('s', NULL)", Dialect::kV3, kOne);
+  EXPECT_EQ(Cancel(kOne), wire::Success());
+  EXPECT_EQ(TypeOf(Prepare("COMMIT", Dialect::kV3, kTwo)), Type::kPrepareResponse);
+  EXPECT_THAT(Prepare("SELECT count(*) AS n FROM own", Dialect::kV3, kTwo), HasSubstr(wire::CountChunk(1)));
+}
+
+TEST_F(QuackTest, CancelStopsAWindowThatIsBeingWritten) {
+  Prepare("CREATE OR REPLACE TABLE slow (a BIGINT)", Dialect::kV3);
+  ASSERT_EQ(Prepare("INSERT INTO slow SELECT (" + std::string(kEndless) +
+                        ") FROM scan_data_from_quack_client('s', NULL::STRUCT(col0 BIGINT), ordered := true)",
+                    Dialect::kV3, kOne),
+            wire::WaitingPrepareResponse(kOne));
+  std::string answer;
+  std::thread writes([&] { answer = SendRows("s", 1, 1, 1, Zeros(1)); });
+  EXPECT_TRUE(Eventually([&] { return runner_.activity().Get().running_statements > 0; }));
+  EXPECT_EQ(Cancel(kOne), wire::Success());
+  writes.join();
+  EXPECT_EQ(TypeOf(answer), Type::kError);
+  EXPECT_THAT(answer, HasSubstr("cancelled"));
+  EXPECT_FALSE(State().in_transaction);
+}
+
 TEST_F(QuackTest, AppendedRows) {
   Prepare("CREATE OR REPLACE TABLE t (i INTEGER, s VARCHAR, d DECIMAL(10,2))", Dialect::kV1, {}, "b");
   std::string append = wire::golden::Bytes(wire::golden::kAppendV1);
@@ -242,6 +437,41 @@ TEST_F(QuackTest, AppendedRows) {
               HasSubstr(wire::CountChunk(9)));
   append.replace(append.find("\x04main\x02"), 5, "\x04nope");
   EXPECT_EQ(TypeOf(Send(append, Dialect::kV1, "b")), Type::kError);
+}
+
+// Version 1 writes all columns of a table, those that an INSERT doesn't name as the table's text says.
+TEST_F(QuackTest, OldClientsAreToldOfDefaults) {
+  Prepare(
+      "CREATE OR REPLACE TABLE plain (a INTEGER DEFAULT 7, b VARCHAR DEFAULT 'it''s', c TIMESTAMP DEFAULT "
+      "now())",
+      Dialect::kV1);
+  Prepare(
+      "CREATE SEQUENCE IF NOT EXISTS numbers; CREATE OR REPLACE TABLE numbered (a BIGINT DEFAULT "
+      "nextval('numbers'))",
+      Dialect::kV1);
+  Prepare("CREATE OR REPLACE TABLE doubled (a INTEGER, b INTEGER GENERATED ALWAYS AS (a * 2))", Dialect::kV1);
+  const std::string tables = Prepare(
+      "\nSELECT schema_name, sql, 'table'\nFROM duckdb_tables()\nUNION ALL\nSELECT schema_name, view_name, "
+      "'view'\nFROM duckdb_views()\n",
+      Dialect::kV1);
+  EXPECT_THAT(tables, HasSubstr("\"a\" INTEGER DEFAULT 7, \"b\" VARCHAR DEFAULT 'it''s'"));
+  for (const char* name : {"numbered", "doubled"}) {
+    EXPECT_THAT(tables, HasSubstr(name)) << "it can be read";
+    EXPECT_THAT(tables, Not(HasSubstr("\"" + std::string(name) + "\""))) << "as a view";
+  }
+  Prepare("DROP TABLE plain; DROP TABLE numbered; DROP TABLE doubled; DROP SEQUENCE numbers", Dialect::kV1);
+}
+
+TEST_F(QuackTest, TextsThatOnlySpeakOfAListingRunAsTheyAre) {
+  Prepare("ATTACH ':memory:' AS other; CREATE TABLE other.things (a INTEGER)", Dialect::kV1);
+  const std::string quoted = "SELECT 'FROM duckdb_columns() WHERE current_database()' AS text";
+  EXPECT_THAT(Prepare(quoted, Dialect::kV1), HasSubstr("FROM duckdb_columns() WHERE current_database()"));
+  const std::string written = Prepare(
+      "CREATE TEMP TABLE c AS SELECT DISTINCT database_name FROM duckdb_columns() WHERE current_database() = "
+      "'memory'; SELECT count(*) AS n FROM c WHERE database_name = 'other'",
+      Dialect::kV1);
+  EXPECT_THAT(written, HasSubstr(Constant(1)));
+  Prepare("DETACH other; DROP TABLE c", Dialect::kV1);
 }
 
 TEST_F(QuackTest, ListingsForOldClients) {

@@ -132,6 +132,13 @@ uint64_t Fleet::Acquire(const std::string& user_id, const std::string& profile, 
   return 0;
 }
 
+bool Fleet::HasWorker(const std::string& user_id, const std::string& worker_id) const {
+  const std::scoped_lock lock(state_->mutex);
+  const auto known = state_->users.find(user_id);
+  return known != state_->users.end() && known->second.phase == Phase::kReady &&
+         known->second.member->worker_id == worker_id;
+}
+
 void Fleet::Withdraw(const std::string& user_id, uint64_t ticket) {
   state_->DismissWaiter(user_id, ticket,
                         {base::ErrorCode::kCancelled, "The call was cancelled while it waited.", {}, {}});

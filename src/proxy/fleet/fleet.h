@@ -125,6 +125,9 @@ class Fleet : public std::enable_shared_from_this<Fleet> {
   uint64_t Acquire(const std::string& user_id, const std::string& profile, base::Clock::Steady deadline,
                    AcquireCallback done);
 
+  // Does the user have this worker, ready or about to be looked at? An Acquire then starts none, most likely.
+  bool HasWorker(const std::string& user_id, const std::string& worker_id) const;
+
   // The caller no longer wants the worker: a callback that hasn't run runs now, on this thread, with
   // kCancelled. The start goes on for the user's next call.
   void Withdraw(const std::string& user_id, uint64_t ticket);

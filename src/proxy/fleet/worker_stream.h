@@ -5,6 +5,7 @@
 #include <grpcpp/support/async_stream.h>
 
 #include <boost/asio/awaitable.hpp>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <utility>
@@ -39,6 +40,11 @@ class WorkerStream {
   WorkerStream& operator=(const WorkerStream&) = delete;
 
   const WorkerLease& lease() const { return lease_; }
+
+  // Before the call is started: it ends when so much time has passed.
+  void SetDeadline(std::chrono::milliseconds most) {
+    call_->context.set_deadline(std::chrono::system_clock::now() + most);
+  }
 
   // The next piece; not after one that was the last. kUnavailable, with the reason, when the worker broke
   // off. Cancelling the coroutine cancels the call.

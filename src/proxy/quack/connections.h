@@ -24,6 +24,17 @@ struct Connection {
   std::string worker_id;       // that has served it last; empty: none yet
   bool holds_state = false;    // in that worker, as its last answer said
   bool holds_results = false;  // likewise
+  bool lost_state = false;     // with a worker that is gone; the client has not been told yet
+  size_t open_messages = 0;    // that are at the worker
+  uint64_t messages = 0;       // that have been there
+  uint64_t appends = 0;        // of version 1, since its last statement
+
+  // The worker is gone with all that the connection had there.
+  void Lose() {
+    lost_state = lost_state || holds_state;
+    holds_state = holds_results = false;
+    worker_id.clear();
+  }
 };
 
 // The connections by their ids, which can't be guessed. Bounded for each user and in all: the one that was

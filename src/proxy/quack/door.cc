@@ -1,11 +1,14 @@
 #include "proxy/quack/door.h"
 
 #include <algorithm>
+#include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <charconv>
 #include <utility>
 
 #include "proxy/auth/token_verifier.h"
 #include "proxy/fleet/acquire.h"
+#include "proxy/fleet/shutting_down.h"
 #include "proxy/http/problem.h"
 #include "proxy/quack/quack_call.h"
 #include "telemetry/log.h"
@@ -59,11 +62,37 @@ http::Response ToRefusal(wire::Dialect dialect, const Error& error, const std::s
   return response;
 }
 
-void Note(const Piece& piece, Connection& connection) {
-  if (!piece.last) return;
-  connection.holds_state = piece.holds_state;
-  connection.holds_results = piece.holds_results;
-}
+// Messages of version 1 that bring rows, each a statement of its own: so many cost what a statement costs.
+constexpr uint64_t kAppendsForOne = 32;
+// How long a worker may take to let go of a connection.
+constexpr std::chrono::seconds kDisconnectWait(5);
+
+// A message that is at the worker. Answers to messages that overlap come in any order: what one of them says
+// is no longer held may be held since; that is believed of one that was alone.
+class Turn {
+ public:
+  explicit Turn(std::shared_ptr<Connection> connection)
+      : connection_(std::move(connection)),
+        number_(++connection_->messages),
+        began_alone_(connection_->open_messages++ == 0) {}
+  ~Turn() { --connection_->open_messages; }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+  void Note(const Piece& piece) {
+    // What a worker before said counts no more.
+    if (!piece.last || connection_->worker_id != worker_id_) return;
+    const bool overlapped = !began_alone_ || connection_->messages != number_;
+    connection_->holds_state = piece.holds_state || (overlapped && connection_->holds_state);
+    connection_->holds_results = piece.holds_results || (overlapped && connection_->holds_results);
+  }
+
+ private:
+  const std::shared_ptr<Connection> connection_;
+  const std::string worker_id_ = connection_->worker_id;
+  const uint64_t number_;
+  const bool began_alone_;
+};
 
 http::BodyWriter::Buffers BuffersOf(const Piece& piece) {
   http::BodyWriter::Buffers buffers;
@@ -73,10 +102,10 @@ http::BodyWriter::Buffers BuffersOf(const Piece& piece) {
 }
 
 // Passes the answer on as it comes.
-awaitable<void> Pass(std::shared_ptr<QuackCall> call, Piece piece, std::shared_ptr<Connection> connection,
+awaitable<void> Pass(std::shared_ptr<QuackCall> call, Piece piece, std::shared_ptr<Turn> turn,
                      http::BodyWriter& writer, std::string request_id) {
   for (;;) {
-    Note(piece, *connection);
+    turn->Note(piece);
     const bool last = piece.last;
     const auto buffers = BuffersOf(piece);
     const bool written = co_await writer.Write(buffers);
@@ -91,6 +120,21 @@ awaitable<void> Pass(std::shared_ptr<QuackCall> call, Piece piece, std::shared_p
     }
     piece = std::move(*next);
   }
+}
+
+// May the message make a worker start? The others are about what is in one.
+bool BeginsWork(const Connection& connection, wire::Type type) {
+  return type == wire::Type::kPrepareRequest ||
+         (type == wire::Type::kAppendRequest && connection.dialect == wire::Dialect::kV1);
+}
+
+Error StateIsLost() {
+  return {
+      ErrorCode::kAborted,
+      "The worker of this connection was replaced: its settings, temporary tables and open transaction are "
+      "gone. Begin again.",
+      "",
+      {}};
 }
 
 }  // namespace
@@ -109,7 +153,11 @@ awaitable<http::Response> QuackDoor::Handle(const http::Request& request) {
   const auto connection = connections_.Find(header->connection_id);
   if (connection == nullptr) co_return RefuseUnknown(request);
   const bool busy = connection->holds_state || connection->holds_results;
-  if (header->type == wire::Type::kDisconnect) connections_.Remove(connection->id);
+  if (header->type == wire::Type::kDisconnect) {
+    connections_.Remove(connection->id);
+    // A client that says so and goes has said it: the worker hears of it all the same.
+    co_await boost::asio::this_coro::reset_cancellation_state(boost::asio::disable_cancellation());
+  }
   if (!busy && (header->type == wire::Type::kDisconnect || header->type == wire::Type::kHeartbeat)) {
     // No worker is started, or kept from its rest, for these.
     co_return ToAnswer(wire::Success());
@@ -168,15 +216,21 @@ std::optional<Error> QuackDoor::CheckToken(const Connection& connection, wire::T
   return std::nullopt;
 }
 
-std::optional<Error> QuackDoor::Check(const Connection& connection, wire::Type type) const {
+std::optional<Error> QuackDoor::Check(Connection& connection, wire::Type type) const {
   if (auto refused = CheckToken(connection, type)) return refused;
   // What belongs to a statement that was let in costs nothing more.
-  if (type != wire::Type::kPrepareRequest) return std::nullopt;
+  if (!BeginsWork(connection, type)) return std::nullopt;
+  const bool append = type == wire::Type::kAppendRequest;
+  if (append && connection.appends % kAppendsForOne != 0) {
+    ++connection.appends;
+    return std::nullopt;
+  }
   if (services_.draining->load()) {
-    return Error{ErrorCode::kUnavailable, "The proxy is shutting down. Try again in a moment.", "", {}};
+    return Error{ErrorCode::kUnavailable, fleet::kShuttingDown, "", {}};
   }
   const limits::Answer admitted = services_.gate->Admit(connection.principal);
   if (!admitted.taken) return admitted.taken.error();
+  connection.appends = append ? connection.appends + 1 : 0;
   return std::nullopt;
 }
 
@@ -202,7 +256,7 @@ awaitable<http::Response> QuackDoor::Connect(const http::Request& request, std::
     co_return refuse(error);
   }
   if (services_.draining->load()) {
-    co_return refuse({ErrorCode::kUnavailable, "The proxy is shutting down. Try again in a moment.", "", {}});
+    co_return refuse({ErrorCode::kUnavailable, fleet::kShuttingDown, "", {}});
   }
   const limits::Answer admitted = services_.gate->Admit(*principal);
   if (!admitted.taken) co_return refuse(admitted.taken.error());
@@ -225,23 +279,26 @@ awaitable<http::Response> QuackDoor::Forward(const http::Request& request,
   const auto refuse = [&](const Error& error) {
     return ToRefusal(connection->dialect, error, request.request_id);
   };
+  if (!BeginsWork(*connection, type) &&
+      !services_.fleet->HasWorker(principal.user_id, connection->worker_id)) {
+    connection->Lose();
+    if (!wire::WantsWork(type)) co_return ToAnswer(wire::Success());
+    if (std::exchange(connection->lost_state, false)) co_return refuse(StateIsLost());
+    co_return refuse({ErrorCode::kNotFound,
+                      "The statement of this message is no longer there: its worker was stopped or replaced. "
+                      "Run it again.",
+                      "",
+                      {}});
+  }
   const auto deadline = services_.clock->Now() + services_.worker_wait->load();
   auto lease = co_await fleet::AcquireWorker(services_.fleet, principal.user_id, principal.profile, deadline);
   if (!lease) co_return refuse(lease.error());
   const std::string worker_id = lease->worker().worker_id;
-  const bool replaced = !connection->worker_id.empty() && connection->worker_id != worker_id;
+  if (connection->worker_id != worker_id) connection->Lose();
   connection->worker_id = worker_id;
-  if (replaced) {
-    connection->holds_results = false;
-    // A statement that was meant for a transaction must not run outside it.
-    if (std::exchange(connection->holds_state, false)) {
-      co_return refuse({ErrorCode::kAborted,
-                        "The worker of this connection was replaced: its settings, temporary tables and open "
-                        "transaction are gone. Begin again.",
-                        "",
-                        {}});
-    }
-  }
+  // A statement that was meant for a transaction must not run outside it; to what is no statement nothing has
+  // to be said, and nobody would hear it.
+  if (wire::WantsWork(type) && std::exchange(connection->lost_state, false)) co_return refuse(StateIsLost());
   pondpilot::quack::v1::Request message;
   message.set_message(request.body);
   // The id is the client's secret and says nothing to the worker.
@@ -251,10 +308,12 @@ awaitable<http::Response> QuackDoor::Forward(const http::Request& request,
   const auto call = std::make_shared<QuackCall>(std::move(*lease), queue_, request.request_id, "");
   // Until its last piece says otherwise, the statement holds something.
   if (type == wire::Type::kPrepareRequest) connection->holds_results = true;
+  const auto turn = std::make_shared<Turn>(connection);
+  if (type == wire::Type::kDisconnect) call->SetDeadline(kDisconnectWait);
   call->Start(message);
   auto piece = co_await call->Next();
   if (!piece) co_return refuse(piece.error());
-  Note(*piece, *connection);
+  turn->Note(*piece);
   http::Response response = ToAnswer("");
   if (piece->last && piece->size <= kWholeBytes) {
     for (const ::grpc::Slice& slice : piece->data)
@@ -262,8 +321,8 @@ awaitable<http::Response> QuackDoor::Forward(const http::Request& request,
     co_return response;
   }
   response.stream_bytes = piece->size;
-  response.stream = [call, first = std::move(*piece), connection, id = request.request_id](
-                        http::BodyWriter& writer) { return Pass(call, first, connection, writer, id); };
+  response.stream = [call, first = std::move(*piece), turn, id = request.request_id](
+                        http::BodyWriter& writer) { return Pass(call, first, turn, writer, id); };
   co_return response;
 }
 

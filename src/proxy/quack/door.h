@@ -49,7 +49,7 @@ class QuackDoor {
   // The answer to a message under an id that is none.
   static http::Response RefuseUnknown(const http::Request& request);
   // Refuses what must not go on; nullopt when it may.
-  std::optional<base::Error> Check(const Connection& connection, wire::Type type) const;
+  std::optional<base::Error> Check(Connection& connection, wire::Type type) const;
   std::optional<base::Error> CheckToken(const Connection& connection, wire::Type type) const;
 
   const QuackServices services_;

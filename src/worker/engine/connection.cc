@@ -182,6 +182,16 @@ Result<void> DuckDbConnection::End(bool commit) {
   return ended;
 }
 
+Result<void> DuckDbConnection::Spoil() {
+  return Call<void>(
+      "",
+      [&]() -> Result<void> {
+        SpoilTransaction();
+        return {};
+      },
+      Kind::kEnd);
+}
+
 void DuckDbConnection::TrackProgress() {
   auto& config = duckdb::ClientConfig::GetConfig(*connection_->context);
   config.enable_progress_bar = true;

@@ -47,6 +47,7 @@ class DuckDbConnection final : public Connection {
   base::Result<CatalogAnswer> Look(const CatalogQuestion& question) override;
   base::Result<void> Begin() override;
   base::Result<void> End(bool commit) override;
+  base::Result<void> Spoil() override;
   double Progress() const override;
   void TrackProgress() override;
   void Interrupt() override;

@@ -164,6 +164,7 @@ struct ColumnDetails {
   bool plain = false;   // the type has no name of its own and no collation
   bool generated = false;
   std::string comment;
+  bool has_default = false;
   // As SQL, when it needs nothing but DuckDB itself; empty otherwise.
   std::string default_value;
 };
@@ -298,6 +299,9 @@ class Connection {
   virtual base::Result<void> Begin() = 0;
   // Ends the open transaction, whoever began it. An error of a commit has rolled it back.
   virtual base::Result<void> End(bool commit) = 0;
+  // Leaves the open transaction, if there is one, nothing but ROLLBACK: a part of what belongs together was
+  // done in it, and the rest will not be.
+  virtual base::Result<void> Spoil() = 0;
   // Percent of the statement that runs on another thread; negative when not known. Only after TrackProgress,
   // which costs a little time in each statement of the connection from then on.
   virtual double Progress() const = 0;

@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <string_view>
 
+#include "telemetry/log.h"
+
 namespace pondpilot::worker::engine {
 namespace {
 
@@ -94,6 +96,17 @@ bool LostDatabase(const duckdb::ErrorData& error) {
                              [&](std::string_view words) { return error.RawMessage().contains(words); });
 }
 
+// Behind what has gone wrong inside of it DuckDB shows where, with the addresses of its code: for the log,
+// not for whoever sent the statement.
+void HideStackTrace(base::Error& error) {
+  constexpr std::string_view kHeading = "\nStack Trace:";
+  const size_t at = error.message.find(kHeading);
+  if (at == std::string::npos) return;
+  telemetry::Log(telemetry::Level::kError, "DuckDB has failed inside",
+                 {{"stack_trace", error.message.substr(at + kHeading.size())}});
+  error.message.erase(error.message.find_last_not_of('\n', at) + 1);
+}
+
 }  // namespace
 
 base::Error ToError(const duckdb::ErrorData& error) {
@@ -129,6 +142,7 @@ base::Error ToError(const duckdb::ErrorData& error) {
         "database are switched off: name the tables themselves, as in alias.schema.table.";
   }
   if (out.code == ErrorCode::kCancelled) out.message = "The statement was cancelled.";
+  HideStackTrace(out);
   return out;
 }
 

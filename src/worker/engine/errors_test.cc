@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "telemetry/log.h"
 #include "worker/engine/duckdb_engine.h"
 
 namespace pondpilot::worker::engine {
@@ -35,6 +36,25 @@ TEST(ErrorsTest, TheSameWordsInAStatementAreTheUsersOwn) {
       ToError(duckdb::InvalidInputException("Could not convert string 'Lost connection to' to INT32"));
   EXPECT_EQ(error.code, ErrorCode::kInvalidArgument);
   EXPECT_THAT(error.message, HasSubstr("Could not convert"));
+}
+
+TEST(ErrorsTest, WhereDuckDbHasFailedInsideIsForTheLogOnly) {
+  static std::string logged;
+  logged.clear();
+  telemetry::SetSinkForTest([](const std::string& line) { logged += line; });
+  // As DuckDB makes it itself, and inside another error's text.
+  const base::Error error = ToError(duckdb::InternalException("Attempted to access index 7"));
+  const base::Error wrapped = ToError(duckdb::FatalException(
+      "Failed: database has been invalidated. Original error: \"INTERNAL Error: index 7\n\nStack Trace:\n\n"
+      "0  duckdb::Exception::Exception(...) + 64 [0x7f00deadbeef]\""));
+  telemetry::SetSinkForTest(nullptr);
+  for (const base::Error& one : {error, wrapped}) {
+    EXPECT_THAT(one.message, HasSubstr("index 7"));
+    EXPECT_THAT(one.message, Not(HasSubstr("Stack Trace")));
+    EXPECT_THAT(one.message, Not(HasSubstr("0x")));
+  }
+  EXPECT_EQ(wrapped.code, ErrorCode::kUnavailable);
+  EXPECT_THAT(logged, HasSubstr("0x7f00deadbeef"));
 }
 
 // No statement is known that does this to DuckDB 2.0; earlier versions had some (its issue 21394, for one).

@@ -336,6 +336,17 @@ TEST_F(Parameters, DamagedDataAreRefused) {
   auto data = arrow::ArrayData::Make(dictionary, 1, {nullptr, arrow::Buffer::Wrap(index, 1)});
   data->dictionary = (*arrow::json::ArrayFromJSONString(arrow::utf8(), "[\"a\"]"))->data();
   refused(dictionary, data);
+  // Times of day that are none, which DuckDB doesn't look at.
+  const int64_t long_ago[] = {-1};
+  const int64_t late[] = {86'400'000'000'001};
+  const int32_t late_seconds[] = {86'401};
+  const auto time = [&](const std::shared_ptr<arrow::DataType>& type, std::shared_ptr<arrow::Buffer> values) {
+    refused(type, arrow::ArrayData::Make(type, 1, {nullptr, std::move(values)}));
+  };
+  time(arrow::time32(arrow::TimeUnit::SECOND), arrow::Buffer::Wrap(late_seconds, 1));
+  time(arrow::time64(arrow::TimeUnit::MICRO), arrow::Buffer::Wrap(long_ago, 1));
+  time(arrow::time64(arrow::TimeUnit::MICRO), arrow::Buffer::Wrap(late, 1));
+  time(arrow::time64(arrow::TimeUnit::NANO), arrow::Buffer::Wrap(late, 1));
 }
 
 }  // namespace

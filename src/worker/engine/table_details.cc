@@ -70,7 +70,8 @@ TableDetails DetailsOf(duckdb::ClientContext& context, duckdb::TableCatalogEntry
     told.comment = TextOf(column.Comment());
     told.generated = column.Generated();
     if (base::EqualsIgnoreCase(told.name, "rowid")) details.row_ids = false;
-    if (own && !told.generated && column.HasDefaultValue() && IsPortable(column.DefaultValue()))
+    told.has_default = !told.generated && column.HasDefaultValue();
+    if (own && told.has_default && IsPortable(column.DefaultValue()))
       told.default_value = column.DefaultValue().ToString();
   }
   // A server would have to be asked.

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/text.h"
 #include "worker/quack/quoting.h"
 
 namespace pondpilot::worker::quack {
@@ -40,6 +41,50 @@ std::string Normalized(std::string_view sql) {
   }
   while (!out.empty() && (out.back() == ' ' || out.back() == ';')) out.pop_back();
   return out;
+}
+
+// Where `what` stands as code: in no literal, quoted name or comment. npos when it doesn't.
+size_t FindCode(std::string_view sql, std::string_view what) {
+  const auto behind = [&](std::string_view end, size_t from) {
+    const size_t at = sql.find(end, from);
+    return at == std::string_view::npos ? sql.size() : at + end.size();
+  };
+  for (size_t at = 0; at < sql.size();) {
+    const std::string_view rest = sql.substr(at);
+    if (rest.starts_with(what)) return at;
+    if (rest.front() == '\'' || rest.front() == '"') {
+      at = behind(rest.substr(0, 1), at + 1);
+    } else if (rest.starts_with("--")) {
+      at = behind("\n", at);
+    } else if (rest.starts_with("/*")) {
+      at = behind("*/", at + 2);
+    } else if (rest.front() == '$') {
+      // $$ or $tag$, or a parameter.
+      const size_t tag = sql.find('$', at + 1);
+      const bool quotes =
+          tag != std::string_view::npos &&
+          sql.substr(at + 1, tag - at - 1).find_first_of(" \n\t,()=") == std::string_view::npos;
+      at = quotes ? behind(sql.substr(at, tag - at + 1), tag + 1) : at + 1;
+    } else {
+      ++at;
+    }
+  }
+  return std::string_view::npos;
+}
+
+// Where the listing of columns stands in the question that the PondPilot app puts: one SELECT over the
+// columns of the current database. npos when it is another text.
+size_t FindListing(std::string_view sql) {
+  const size_t at = FindCode(sql, kColumnsFunction);
+  if (at == std::string_view::npos) return at;
+  const bool qualified = at > 0 && sql[at - 1] == '.';
+  const bool one_statement = FindCode(sql.substr(0, sql.find_last_not_of("; \n\t\r") + 1), ";") == sql.npos;
+  const size_t begin = sql.find_first_not_of(" \n\t\r(");
+  const std::string_view first = begin == sql.npos ? "" : sql.substr(begin, 6);
+  const bool selects =
+      base::EqualsIgnoreCase(first, "SELECT") || base::EqualsIgnoreCase(first.substr(0, 4), "WITH");
+  const bool of_this_database = FindCode(sql, "current_database()") != sql.npos;
+  return !qualified && one_statement && selects && of_this_database ? at : std::string_view::npos;
 }
 
 using Row = std::vector<std::string>;
@@ -126,11 +171,22 @@ Result<std::optional<std::string>> ReadShown(session::StatementRunner& runner, c
   return std::nullopt;
 }
 
+// The client writes all columns of a table, with what the text says where an INSERT names no value. When the
+// text can't say it, the table is one to read only, which is shown as a view: DuckDB would store NULLs, or
+// refuse to store anything in a generated column.
+bool IsWritable(const engine::CatalogEntry& table) {
+  return std::ranges::none_of(table.details->columns, [](const engine::ColumnDetails& column) {
+    return column.generated || (column.has_default && column.default_value.empty());
+  });
+}
+
 std::string CreateText(const engine::CatalogEntry& table) {
   std::string out = "CREATE TABLE " + Identifier(table.schema) + "." + Identifier(table.name) + "(";
   for (size_t i = 0; i < table.sql_columns.size(); ++i) {
     const auto& column = table.sql_columns[i];
     out += (i == 0 ? "" : ", ") + Identifier(column.name) + " " + column.type;
+    const std::string& value = table.details->columns.at(i).default_value;
+    if (!value.empty()) out += " DEFAULT " + value;
   }
   return out + ");";
 }
@@ -144,9 +200,8 @@ Result<std::optional<std::string>> ForOldClient(session::StatementRunner& runner
   const std::string asked = Normalized(sql);
   const bool schemas = asked == kSchemas || asked == std::string(" ") + kSchemas;
   const bool tables = asked == kTables || asked == std::string(" ") + kTables;
-  const size_t columns_at = sql.find(kColumnsFunction);
-  const bool columns = columns_at != std::string_view::npos && sql.contains("current_database()") &&
-                       (columns_at == 0 || sql[columns_at - 1] != '.');
+  const size_t columns_at = FindListing(sql);
+  const bool columns = columns_at != std::string_view::npos;
   if (!schemas && !tables && !columns) return ReadShown(runner, caller, sql);
 
   const auto all = FindSchemas(runner, caller);
@@ -160,6 +215,7 @@ Result<std::optional<std::string>> ForOldClient(session::StatementRunner& runner
   if (tables) {
     engine::CatalogQuestion question;
     question.sql_columns = true;
+    question.details = true;
     const auto found = runner.Look(caller, question);
     if (!found) return std::unexpected(found.error());
     std::vector<Row> rows;
@@ -170,7 +226,11 @@ Result<std::optional<std::string>> ForOldClient(session::StatementRunner& runner
         rows.push_back({entry.schema, entry.name, "view"});
       } else if (entry.catalog == kOwnDatabase &&
                  std::ranges::all_of(entry.sql_columns, &engine::CatalogEntry::SqlColumn::known_to_1_5)) {
-        rows.push_back({entry.schema, CreateText(entry), "table"});
+        if (IsWritable(entry)) {
+          rows.push_back({entry.schema, CreateText(entry), "table"});
+        } else {
+          rows.push_back({entry.schema, entry.name, "view"});
+        }
       }
     }
     if (rows.empty()) return "SELECT ''::VARCHAR AS schema_name, ''::VARCHAR AS sql, 'table' WHERE false";

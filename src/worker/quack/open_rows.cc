@@ -42,7 +42,10 @@ Result<OpenRows::Batch> OpenRows::Take() {
   do {
     auto unit = TakeUnit();
     // What came before a failure is given; the failure comes next.
-    if (!unit && batch.units.empty()) return std::unexpected(unit.error());
+    if (!unit && batch.units.empty()) {
+      failed_.store(true);
+      return std::unexpected(unit.error());
+    }
     if (!unit || *unit == nullptr) break;
     bytes += (*unit)->bytes.size();
     chunks += (*unit)->ends.size();

@@ -55,6 +55,8 @@ class OpenRows {
   void Cancel();
   // The client has been told of the end.
   bool ended() const { return ended_.load(); }
+  // The client has been told of the end or of a failure: nothing of it is in use any more.
+  bool over() const { return ended_.load() || failed_.load(); }
 
  private:
   // nullptr at the end.
@@ -69,6 +71,7 @@ class OpenRows {
   std::optional<base::Error> failure_;
   bool exhausted_ = false;          // there are no more units
   std::atomic<bool> ended_{false};  // and the client knows
+  std::atomic<bool> failed_{false};  // and the client knows
 };
 
 }  // namespace pondpilot::worker::quack

@@ -28,7 +28,6 @@ grpc::Slice ToSlice(const Part& part) {
 QuackService::QuackService(session::StatementRunner& runner, const base::Clock& clock,
                            std::string token_sha256)
     : runner_(runner),
-      clock_(clock),
       connections_(runner, clock),
       responder_(runner, connections_),
       token_sha256_(std::move(token_sha256)) {
@@ -49,19 +48,20 @@ grpc::Status QuackService::Exchange(grpc::ServerContext* context, const proto::R
   if ((!v1 && !v3) || request->connection().empty() || request->connection().size() > kMaxConnectionName)
     return {grpc::StatusCode::INVALID_ARGUMENT, "A connection has a name and a version of the protocol."};
   const auto dialect = v1 ? wire::Dialect::kV1 : wire::Dialect::kV3;
-  const auto connection = connections_.Get(request->connection(), dialect);
+  const auto call = connections_.Get(request->connection(), dialect);
   Responder::Answer answer;
   bool holds_state = false;
   bool holds_results = false;
-  if (connection) {
-    const Connection::Call call(*connection, clock_);
+  if (call) {
+    Connection& connection = call->connection();
     answer = responder_.Respond(
-        *connection, request->message(), [context] { return context->IsCancelled(); }, request->connection());
-    const auto state = runner_.sessions().StateOf((*connection)->session_name());
-    holds_state = state && state->has_state;
-    holds_results = (*connection)->holds_results();
+        connection, request->message(), [context] { return context->IsCancelled(); }, request->connection());
+    const auto state = runner_.sessions().StateOf(connection.session_name());
+    // What is lost is still to be told of, also after this worker.
+    holds_state = (state && state->has_state) || connection.lost();
+    holds_results = connection.holds_results();
   } else {
-    answer.emplace_back(wire::ErrorResponse(dialect, connection.error().message));
+    answer.emplace_back(wire::ErrorResponse(dialect, call.error().message));
   }
   contract::QuackPiece piece;
   for (const Part& part : answer) piece.size += part.bytes.size();

@@ -28,7 +28,6 @@ class QuackService final : public grpc::Service {
                         Writer* writer);
 
   session::StatementRunner& runner_;
-  const base::Clock& clock_;
   Connections connections_;
   Responder responder_;
   const std::string token_sha256_;

@@ -23,7 +23,6 @@ constexpr std::chrono::seconds kConnectionWait(30);
 // Rows of one answer, in chunks of 2048, as DuckDB's own servers have them.
 constexpr uint64_t kBatchChunksV1 = 12;
 constexpr uint64_t kBatchChunksV3 = 60;
-constexpr size_t kMaxOpenResults = 64;
 
 uint64_t BatchChunks(Dialect dialect) { return dialect == Dialect::kV1 ? kBatchChunksV1 : kBatchChunksV3; }
 
@@ -67,34 +66,40 @@ std::unexpected<base::Error> Closed() {
 
 }  // namespace
 
-Answer Responder::Respond(const std::shared_ptr<Connection>& connection, std::string_view message,
+Answer Responder::Respond(Connection& connection, std::string_view message,
                           const session::CallWatch::Gone& gone, const std::string& name) {
   auto answer = Dispatch(connection, message, gone, name);
   if (answer) return std::move(*answer);
-  return {wire::ErrorResponse(connection->dialect(), answer.error().message)};
+  return {wire::ErrorResponse(connection.dialect(), answer.error().message)};
 }
 
-Result<Answer> Responder::Dispatch(const std::shared_ptr<Connection>& connection, std::string_view message,
+Result<Answer> Responder::Dispatch(Connection& connection, std::string_view message,
                                    const session::CallWatch::Gone& gone, const std::string& name) {
   std::string_view body;
   const auto header = wire::ParseHeader(message, body);
   if (!header) return std::unexpected(header.error());
   session::Caller caller;
-  caller.connection_name = connection->session_name();
-  caller.gone = [&] { return gone() || connection->closed(); };
+  caller.connection_name = connection.session_name();
+  caller.gone = [&] { return gone() || connection.closed(); };
   caller.deadline = base::Clock::System().Now() + kConnectionWait;
+  if (wire::WantsWork(header->type) && connection.TakeLost()) {
+    return Fail(
+        ErrorCode::kAborted,
+        "Connection Error: the connection was silent for longer than its lease; its transaction was rolled "
+        "back, its open results and temporary tables are gone. Run the statement again.");
+  }
   switch (header->type) {
     case wire::Type::kPrepareRequest:
-      return Prepare(*connection, body, std::move(caller));
+      return Prepare(connection, body, std::move(caller));
     case wire::Type::kFetchRequest:
-      return Fetch(*connection, body, caller);
+      return Fetch(connection, body, caller);
     case wire::Type::kAppendRequest:
-      return connection->dialect() == Dialect::kV1 ? Append(body, caller)
-                                                   : Receive(*connection, body, caller);
+      return connection.dialect() == Dialect::kV1 ? Append(connection, body, caller)
+                                                  : Receive(connection, body, caller);
     case wire::Type::kCancel: {
       const auto id = wire::ParseCancel(body);
       if (!id) return std::unexpected(id.error());
-      connection->Cancel(*id);
+      connection.Cancel(*id);
       return Answer{wire::Success()};
     }
     case wire::Type::kDisconnect:
@@ -112,20 +117,14 @@ Result<Answer> Responder::Prepare(Connection& connection, std::string_view body,
   const Dialect dialect = connection.dialect();
   const auto request = wire::ParsePrepareRequest(dialect, body);
   if (!request) return std::unexpected(request.error());
-  connection.ForgetEnded();
-  if (dialect == Dialect::kV3) {
-    // As DuckDB's own server has it: a new statement takes the place of the one before.
-    connection.CancelAll(true);
-  } else if (const auto state = runner_.sessions().StateOf(connection.session_name());
-             (state && state->has_state) || connection.open_results() >= kMaxOpenResults) {
-    // The session's state is on one connection, which an open result holds.
-    connection.CancelAll(false);
-  }
+  MakeRoom(connection, caller);
   const wire::ResultId id = dialect == Dialect::kV3 ? request->result : NewResultId();
-  if (auto stream = Upload::StreamOf(request->sql); stream && dialect == Dialect::kV3) {
-    return BeginUpload(connection, *request, std::move(*stream), caller);
-  }
   const auto cancelled = connection.Running(id);
+  if (auto stream = Upload::StreamOf(request->sql); stream && dialect == Dialect::kV3) {
+    auto begun = BeginUpload(connection, *request, std::move(*stream), cancelled, caller);
+    connection.Ended(id, cancelled);
+    return begun;
+  }
   const auto gone = std::move(caller.gone);
   caller.gone = [&] { return gone() || cancelled->load(); };
   const auto run = [&]() -> Result<Answer> {
@@ -152,25 +151,44 @@ Result<Answer> Responder::Prepare(Connection& connection, std::string_view body,
     answer.emplace_back(wire::PrepareResponseHead(ToColumns(rows->columns()), first->more, listed));
     if (first->rows) AddRows(answer, first->rows, true);
     answer.emplace_back(wire::PrepareResponseTail(id));
-    if (first->more) connection.Keep(id, std::move(rows));
+    if (first->more) connection.Keep(id, cancelled, std::move(rows));
     return answer;
   };
   auto answer = run();
-  connection.Ended(id);
+  connection.Ended(id, cancelled);
   return answer;
 }
 
+void Responder::MakeRoom(Connection& connection, const session::Caller& caller) {
+  connection.ForgetEnded();
+  if (connection.dialect() == Dialect::kV3) {
+    // As DuckDB's own server has it: a new statement takes the place of the one before, and doesn't meet what
+    // that one has not undone yet.
+    for (const auto& upload : connection.CancelAll(true)) upload->AwaitWriter(caller);
+    return;
+  }
+  const auto state = runner_.sessions().StateOf(connection.session_name());
+  if (state && state->has_state) {
+    // The session's state is on one connection, which an open result holds.
+    connection.CancelAll(false);
+  } else {
+    connection.MakeRoom();
+  }
+}
+
 Result<Answer> Responder::BeginUpload(Connection& connection, const wire::PrepareRequest& request,
-                                      std::string stream, const session::Caller& caller) {
+                                      std::string stream, const Connection::Flag& cancelled,
+                                      const session::Caller& caller) {
   std::string transaction;
   const auto state = runner_.sessions().StateOf(connection.session_name());
-  if (!state || !state->in_transaction) {
+  if (!state || !state->own_transaction) {
     auto begun = runner_.Begin(caller);
     if (!begun) return std::unexpected(begun.error());
     transaction = std::move(*begun);
   }
-  connection.Keep(request.result, std::make_shared<Upload>(runner_, std::string(request.sql),
-                                                           std::move(stream), std::move(transaction)));
+  connection.Keep(request.result, cancelled,
+                  std::make_shared<Upload>(runner_, connection.session_name(), std::string(request.sql),
+                                           std::move(stream), std::move(transaction)));
   return Answer{wire::WaitingPrepareResponse(request.result)};
 }
 
@@ -183,6 +201,7 @@ Result<Answer> Responder::Fetch(Connection& connection, std::string_view body,
     return FetchUpload(connection, *upload, *request, caller);
   }
   const auto rows = connection.FindRows(request->result);
+  if (!rows && connection.HasEnded(request->result)) return Answer{wire::FetchEnd(dialect, 0)};
   if (!rows) return Closed();
   Result<OpenRows::Batch> batch;
   {
@@ -190,6 +209,7 @@ Result<Answer> Responder::Fetch(Connection& connection, std::string_view body,
     const session::CallWatch::Guard guard(runner_.watch(), caller.gone, [&rows] { rows->Cancel(); });
     batch = dialect == Dialect::kV1 ? rows->Next() : rows->At(request->batch, request->acknowledged);
   }
+  connection.NoteFetched(request->result);
   if (!batch) return std::unexpected(batch.error());
   if (batch->units.empty()) return Answer{wire::FetchEnd(dialect, batch->number)};
   uint64_t chunks = 0;
@@ -207,17 +227,21 @@ Result<Answer> Responder::FetchUpload(Connection& connection, Upload& upload,
   if (request.batch > 1) return Answer{wire::FetchEnd(dialect, 1)};
   const auto count = upload.Await(caller);
   if (!count) {
-    connection.Ended(request.result);
+    // Also when its client only waits no longer: nobody would hear of its end.
+    upload.Cancel();
+    connection.EndUpload(request.result);
     return std::unexpected(count.error());
   }
   return Answer{wire::FetchResponseHead(dialect, 1, 1) + wire::CountChunk(*count)};
 }
 
-Result<Answer> Responder::Append(std::string_view body, const session::Caller& caller) {
+Result<Answer> Responder::Append(Connection& connection, std::string_view body,
+                                 const session::Caller& caller) {
   const auto request = wire::ParseAppendRequest(body);
   if (!request) return std::unexpected(request.error());
   if (const auto checked = wire::CheckChunks(request->chunk, 1); !checked)
     return std::unexpected(checked.error());
+  MakeRoom(connection, caller);
   const std::string sql = "INSERT INTO " +
                           (request->schema.empty() ? "" : Identifier(request->schema) + ".") +
                           Identifier(request->table) + " SELECT * FROM " + engine::kChunksFunction + "()";
@@ -237,7 +261,7 @@ Result<Answer> Responder::Receive(Connection& connection, std::string_view body,
         "Invalid Input Error: there is no statement that reads these rows; it has ended or was cancelled.");
   }
   if (const auto checked = wire::CheckChunks(rows->rows, rows->chunks); !checked) {
-    upload->Cancel();
+    upload->Fail(checked.error());
     return std::unexpected(checked.error());
   }
   if (const auto added = upload->Add(caller, *rows); !added) return std::unexpected(added.error());

@@ -35,19 +35,22 @@ class Responder {
   using Answer = std::vector<Part>;
 
   // `gone`: the client has left. Errors are answers as well.
-  Answer Respond(const std::shared_ptr<Connection>& connection, std::string_view message,
-                 const session::CallWatch::Gone& gone, const std::string& name);
+  Answer Respond(Connection& connection, std::string_view message, const session::CallWatch::Gone& gone,
+                 const std::string& name);
 
  private:
-  base::Result<Answer> Dispatch(const std::shared_ptr<Connection>& connection, std::string_view message,
+  base::Result<Answer> Dispatch(Connection& connection, std::string_view message,
                                 const session::CallWatch::Gone& gone, const std::string& name);
+  // For one more statement.
+  void MakeRoom(Connection& connection, const session::Caller& caller);
   base::Result<Answer> Prepare(Connection& connection, std::string_view body, session::Caller caller);
   base::Result<Answer> BeginUpload(Connection& connection, const wire::PrepareRequest& request,
-                                   std::string stream, const session::Caller& caller);
+                                   std::string stream, const Connection::Flag& cancelled,
+                                   const session::Caller& caller);
   base::Result<Answer> Fetch(Connection& connection, std::string_view body, const session::Caller& caller);
   base::Result<Answer> FetchUpload(Connection& connection, Upload& upload, const wire::FetchRequest& request,
                                    const session::Caller& caller);
-  base::Result<Answer> Append(std::string_view body, const session::Caller& caller);
+  base::Result<Answer> Append(Connection& connection, std::string_view body, const session::Caller& caller);
   base::Result<Answer> Receive(Connection& connection, std::string_view body, const session::Caller& caller);
 
   session::StatementRunner& runner_;

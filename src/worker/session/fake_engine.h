@@ -148,6 +148,7 @@ class FakeConnection final : public engine::Connection {
   }
   base::Result<void> Begin() override;
   base::Result<void> End(bool commit) override;
+  base::Result<void> Spoil() override { return {}; }
   double Progress() const override { return tracked_ ? 25 : -1; }
   void TrackProgress() override { tracked_ = true; }
   void Interrupt() override { interrupted_.Close(); }

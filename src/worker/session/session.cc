@@ -253,11 +253,13 @@ void Session::SweepTransactions(base::Clock::Steady now, std::chrono::millisecon
 
 Session::State Session::state() const {
   const std::lock_guard lock(mutex_);
-  State state{!waiting_.empty(), false, false, last_used_};
+  State state{.busy = !waiting_.empty(), .last_used = last_used_};
   for (const auto& slot : slots_) {
     state.busy = state.busy || slot->busy;
     state.has_state = state.has_state || slot->has_state;
     state.in_transaction = state.in_transaction || slot->in_transaction;
+    state.own_transaction =
+        state.own_transaction || (slot->in_transaction && slot->transaction.empty() && !slot->superseded);
   }
   return state;
 }

@@ -80,6 +80,8 @@ class Session : public std::enable_shared_from_this<Session> {
     bool busy = false;  // a statement runs or waits, or a result is open
     bool has_state = false;
     bool in_transaction = false;
+    // The transaction is the session's own: statements without a handle run in it.
+    bool own_transaction = false;
     base::Clock::Steady last_used;
   };
   State state() const;

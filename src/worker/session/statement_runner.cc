@@ -177,6 +177,12 @@ Result<void> StatementRunner::End(const Caller& caller, bool commit) {
       std::chrono::milliseconds(0));
 }
 
+Result<void> StatementRunner::Spoil(const Caller& caller) {
+  return On<void>(
+      caller, [](ConnectionLease& lease, const Limit&) { return lease.connection().Spoil(); },
+      std::chrono::milliseconds(0));
+}
+
 bool StatementRunner::CloseSession(const std::string& connection_name) {
   prepared_.CloseSession(connection_name);
   return sessions_.Close(connection_name);

@@ -82,6 +82,9 @@ class StatementRunner {
   // what runs in it. An error of a commit has rolled it back.
   base::Result<void> End(const Caller& caller, bool commit);
 
+  // Leaves the open transaction that the caller's statements run in nothing but ROLLBACK.
+  base::Result<void> Spoil(const Caller& caller);
+
   // Ends the caller's session with all that it has prepared. False when there was none.
   bool CloseSession(const std::string& connection_name);
 
