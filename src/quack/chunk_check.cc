@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "base/text.h"
+#include "base/timestamps.h"
 #include "quack/chunk_types.h"
 #include "quack/wire.h"
 
@@ -38,16 +38,11 @@ T At(std::string_view values, uint64_t index) {
 bool IsTime(uint64_t type, uint64_t bits) {
   constexpr uint64_t kDay = 86'400'000'000;  // microseconds
   constexpr uint64_t kMostOffset = 15 * 3600 + 59 * 60 + 59;
-  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();  // infinity, as -kMost is
-  const auto value = static_cast<int64_t>(bits);
-  const auto has_microseconds = [&](int64_t each) {
-    return value == kMost || value == -kMost || (value <= kMost / each && value >= -kMost / each);
-  };
   switch (type) {
     case kTimestampSeconds:
-      return has_microseconds(1'000'000);
+      return base::FitsMicroseconds(static_cast<int64_t>(bits), 1'000'000);
     case kTimestampMilliseconds:
-      return has_microseconds(1'000);
+      return base::FitsMicroseconds(static_cast<int64_t>(bits), 1'000);
     case kTime:
       return bits <= kDay;
     case kTimeNs:
@@ -173,10 +168,10 @@ class Check {
     if (type.id == kTime || type.id == kTimeTz || type.id == kTimeNs || type.id == kTimestampSeconds ||
         type.id == kTimestampMilliseconds) {
       for (uint64_t i = 0; i < rows && Going(); ++i) {
-        if (valid(i) && !IsTime(type.id, At<uint64_t>(values, i)))
-          Refuse(
-              "A time that the client has sent is none: a time of day outside of 00:00:00 to 24:00:00, or a "
-              "timestamp that is too far away.");
+        if (!valid(i) || IsTime(type.id, At<uint64_t>(values, i))) continue;
+        refused_ =
+            "A time that the client has sent is none: a time of day outside of 00:00:00 to 24:00:00, or a "
+            "timestamp that is too far away.";
       }
     }
     if (type.id != kEnum) return;

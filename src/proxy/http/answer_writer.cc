@@ -46,6 +46,48 @@ class StreamWriter final : public BodyWriter {
 
   asio::awaitable<bool> Write(std::string piece) override {
     const Buffers buffers{asio::buffer(piece)};
+    const bool written = co_await Write(buffers);
+    co_return written;
+  }
+
+  asio::awaitable<bool> Write(const Buffers& piece) override {
+    const size_t size = asio::buffer_size(piece);
+    if (failed_ || size == 0) co_return !failed_;
+    // More than was said would be read as the next answer.
+    failed_ = left_ && size > *left_;
+    if (failed_) co_return false;
+    boost::system::error_code error;
+    stream_.expires_after(wait_);
+    if (left_) {
+      *left_ -= size;
+      co_await asio::async_write(stream_, piece, asio::redirect_error(asio::use_awaitable, error));
+    } else {
+      co_await asio::async_write(stream_, bhttp::make_chunk(piece),
+                                 asio::redirect_error(asio::use_awaitable, error));
+    }
+    failed_ = static_cast<bool>(error);
+    if (!failed_) bytes_ += size;
+    co_return !failed_;
+  }
+
+  void Cut() override { failed_ = true; }
+
+  asio::awaitable<bool> End() {
+    if (failed_ || left_) co_return !failed_ && *left_ == 0;
+    boost::system::error_code error;
+    stream_.expires_after(wait_);
+    co_await asio::async_write(stream_, bhttp::make_chunk_last(),
+                               asio::redirect_error(asio::use_awaitable, error));
+    co_return !error;
+  }
+
+ private:
+  beast::tcp_stream& stream_;
+  std::chrono::milliseconds wait_;
+  std::optional<uint64_t> left_;
+  uint64_t& bytes_;
+  bool failed_ = false;
+};
 
 // Writes as much as the kernel takes at once; would_block when something is left. The socket is in
 // non-blocking mode.

@@ -11,6 +11,7 @@
 #include <array>
 #include <string_view>
 
+#include "base/timestamps.h"
 #include "worker/engine/errors.h"
 
 namespace pondpilot::worker::engine {
@@ -98,6 +99,22 @@ std::shared_ptr<arrow::ArrayData> PlainData(const std::shared_ptr<arrow::ArrayDa
   return out;
 }
 
+// A timestamp at any depth that DuckDB can't compute with.
+bool HasFarTimestamp(const std::shared_ptr<arrow::ArrayData>& data) {
+  if (data->type->id() == arrow::Type::TIMESTAMP) {
+    const auto unit = static_cast<const arrow::TimestampType&>(*data->type).unit();
+    if (unit != arrow::TimeUnit::SECOND && unit != arrow::TimeUnit::MILLI) return false;
+    const int64_t each = unit == arrow::TimeUnit::SECOND ? 1'000'000 : 1'000;
+    const arrow::TimestampArray array(data);
+    for (int64_t i = 0; i < array.length(); ++i) {
+      if (array.IsValid(i) && !base::FitsMicroseconds(array.Value(i), each)) return true;
+    }
+    return false;
+  }
+  if (data->dictionary != nullptr && HasFarTimestamp(data->dictionary)) return true;
+  return std::ranges::any_of(data->child_data, HasFarTimestamp);
+}
+
 std::string Shown(const std::string& column) { return "\"" + column.substr(0, 200) + "\""; }
 
 }  // namespace
@@ -133,6 +150,11 @@ Result<std::shared_ptr<arrow::RecordBatch>> AcceptBatch(const std::shared_ptr<ar
   std::vector<std::shared_ptr<arrow::ArrayData>> columns;
   columns.reserve(static_cast<size_t>(batch->num_columns()));
   for (int i = 0; i < batch->num_columns(); ++i) {
+    if (HasFarTimestamp(batch->column_data(i))) {
+      return Fail(ErrorCode::kInvalidArgument,
+                  "The column " + Shown(batch->schema()->field(i)->name()) +
+                      " has a timestamp that is too far away: it can't be told in microseconds.");
+    }
     columns.push_back(PlainData(batch->column_data(i), accepted->field(i)->type()));
   }
   return arrow::RecordBatch::Make(accepted, batch->num_rows(), std::move(columns));

@@ -350,4 +350,25 @@ TEST_F(Parameters, DamagedDataAreRefused) {
 }
 
 }  // namespace
+
+// They pass Arrow's check, and DuckDB gives its database up when a statement that writes computes with them.
+TEST_F(Parameters, TimestampsBeyondMicrosecondsAreRefused) {
+  const auto with = [](const std::shared_ptr<arrow::DataType>& type, int64_t value) {
+    const auto schema = arrow::schema({arrow::field("p", type)});
+    arrow::TimestampBuilder builder(type, arrow::default_memory_pool());
+    EXPECT_TRUE(builder.Append(value).ok());
+    return ParameterRows{schema, {arrow::RecordBatch::Make(schema, 1, {*builder.Finish()})}};
+  };
+  const auto seconds = arrow::timestamp(arrow::TimeUnit::SECOND);
+  const auto milliseconds = arrow::timestamp(arrow::TimeUnit::MILLI);
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  for (const auto& rows : {with(seconds, kMost / 1'000'000 + 1), with(seconds, -(kMost / 1'000'000) - 1),
+                           with(milliseconds, kMost / 1'000 + 1), with(milliseconds, kMost - 1)}) {
+    const auto failure = Failure("SELECT {'a': ?}::VARCHAR", rows);
+    EXPECT_EQ(failure.code, ErrorCode::kInvalidArgument);
+    EXPECT_THAT(failure.message, HasSubstr("too far away"));
+  }
+  EXPECT_TRUE(connection_->ExecuteWith("SELECT {'a': ?}::VARCHAR", with(seconds, 253'402'300'799)));
+}
+
 }  // namespace pondpilot::worker::engine

@@ -69,8 +69,8 @@ class OpenRows {
   uint64_t made_ = 0;
   std::deque<Batch> kept_;
   std::optional<base::Error> failure_;
-  bool exhausted_ = false;          // there are no more units
-  std::atomic<bool> ended_{false};  // and the client knows
+  bool exhausted_ = false;           // there are no more units
+  std::atomic<bool> ended_{false};   // and the client knows
   std::atomic<bool> failed_{false};  // and the client knows
 };
 
