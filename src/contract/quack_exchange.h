@@ -3,8 +3,11 @@
 #include <grpcpp/completion_queue.h>
 #include <grpcpp/impl/client_unary_call.h>
 #include <grpcpp/impl/rpc_method.h>
+#include <grpcpp/impl/rpc_service_method.h>
+#include <grpcpp/impl/service_type.h>
 #include <grpcpp/support/async_stream.h>
 #include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/method_handler.h>
 #include <grpcpp/support/slice.h>
 #include <grpcpp/support/status.h>
 
@@ -47,6 +50,24 @@ class QuackExchange {
    private:
     std::shared_ptr<grpc::ChannelInterface> channel_;
     const grpc::internal::RpcMethod method_;
+  };
+  class Service : public grpc::Service {
+   public:
+    Service() {
+      using Handler =
+          grpc::internal::ServerStreamingHandler<Service, pondpilot::quack::v1::Request, QuackPiece>;
+      AddMethod(new grpc::internal::RpcServiceMethod(
+          kQuackExchange, grpc::internal::RpcMethod::SERVER_STREAMING,
+          new Handler(
+              [](Service* service, grpc::ServerContext* context, const pondpilot::quack::v1::Request* request,
+                 Writer* writer) { return service->Exchange(context, request, writer); },
+              this)));
+    }
+
+   protected:
+    using Writer = grpc::ServerWriter<QuackPiece>;
+    virtual grpc::Status Exchange(grpc::ServerContext* context, const pondpilot::quack::v1::Request* request,
+                                  Writer* writer) = 0;
   };
   static std::unique_ptr<Stub> NewStub(const std::shared_ptr<grpc::ChannelInterface>& channel) {
     return std::make_unique<Stub>(channel);

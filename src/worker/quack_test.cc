@@ -240,7 +240,7 @@ TEST_F(QuackTest, TheEndIsToldAgainBehindOtherStatements) {
 
 // Version 1 can't say that it needs a result no more: LIMIT leaves them half read.
 TEST_F(QuackTest, AbandonedResultsMakeWay) {
-  constexpr char kLong[] = "SELECT * FROM range(1000000)";
+  constexpr char kLong[] = "SELECT * FROM range(10000000)";
   const wire::ResultId used = IdOf(Prepare(kLong, Dialect::kV1, {}, "b"));
   std::vector<wire::ResultId> abandoned;
   for (int i = 0; i < 20; ++i) {

@@ -13,7 +13,7 @@
 #include <functional>
 #include <thread>
 
-#include "contract/quack.grpc.pb.h"
+#include "contract/quack_exchange.h"
 #include "proxy/auth/token_issuer.h"
 #include "proxy/fleet/fleet_fixture.h"
 #include "quack/wire.h"
@@ -31,23 +31,23 @@ using wire::Type;
 const base::Secret kKey("a-key-for-tests-that-is-long-enough-for-hs256");
 
 // Answers each message with Success, and says what the test wants of its connection.
-class FakeQuack final : public proto::Quack::Service {
+class FakeQuack final : public contract::QuackExchange::Service {
  public:
-  ::grpc::Status Exchange(::grpc::ServerContext*, const proto::Request* request,
-                          ::grpc::ServerWriter<proto::Piece>* writer) override {
+  ::grpc::Status Exchange(::grpc::ServerContext*, const proto::Request* request, Writer* writer) override {
     std::string_view body;
     const auto header = wire::ParseHeader(request->message(), body);
-    proto::Piece piece;
+    contract::QuackPiece piece;
     {
       std::unique_lock lock(mutex_);
       seen_.push_back(header->type);
       changed_.notify_all();
       changed_.wait(lock, [&] { return held_ != header->type; });
-      piece.set_holds_state(holds_state_);
+      piece.holds_state = holds_state_;
     }
-    piece.set_data(wire::Success());
-    piece.set_size(piece.data().size());
-    piece.set_last(true);
+    const std::string answer = wire::Success();
+    piece.data.emplace_back(answer);
+    piece.size = answer.size();
+    piece.last = true;
     writer->Write(piece);
     return ::grpc::Status::OK;
   }

@@ -30,14 +30,7 @@ QuackService::QuackService(session::StatementRunner& runner, const base::Clock& 
     : runner_(runner),
       connections_(runner, clock),
       responder_(runner, connections_),
-      token_sha256_(std::move(token_sha256)) {
-  using Handler = grpc::internal::ServerStreamingHandler<QuackService, proto::Request, contract::QuackPiece>;
-  AddMethod(new grpc::internal::RpcServiceMethod(
-      contract::kQuackExchange, grpc::internal::RpcMethod::SERVER_STREAMING,
-      new Handler([](QuackService* service, grpc::ServerContext* context, const proto::Request* request,
-                     Writer* writer) { return service->Exchange(context, request, writer); },
-                  this)));
-}
+      token_sha256_(std::move(token_sha256)) {}
 
 grpc::Status QuackService::Exchange(grpc::ServerContext* context, const proto::Request* request,
                                     Writer* writer) {

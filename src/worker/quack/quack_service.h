@@ -14,7 +14,7 @@
 namespace pondpilot::worker::quack {
 
 // The worker's side of contract/quack.proto. Every call must carry the worker's token.
-class QuackService final : public grpc::Service {
+class QuackService final : public contract::QuackExchange::Service {
  public:
   // The runner and the clock must outlive the service.
   QuackService(session::StatementRunner& runner, const base::Clock& clock, std::string token_sha256);
@@ -23,9 +23,8 @@ class QuackService final : public grpc::Service {
   void StartServing() { serving_.store(true); }
 
  private:
-  using Writer = grpc::ServerWriter<contract::QuackPiece>;
   grpc::Status Exchange(grpc::ServerContext* context, const pondpilot::quack::v1::Request* request,
-                        Writer* writer);
+                        Writer* writer) override;
 
   session::StatementRunner& runner_;
   Connections connections_;
