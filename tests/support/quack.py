@@ -66,19 +66,28 @@ class Answer:
         return self.whole.decode(errors="replace")
 
 
+def connect_message(token: str, version: int) -> bytes:
+    body = (field(1, text(token)) + field(2, text("v0")) + field(3, text("linux")) + field(4, number(version)) +
+            field(5, number(version)) + (field(6, text("raw")) + field(7, number(60)) if version == 3 else b"") + END)
+    return field(1, bytes([CONNECT])) + END + body
+
+
+def framed(connection: str | bytes, kind: int, body: bytes = b"") -> bytes:
+    """A message of a connection, whose name of 32 bytes begins at the seventh."""
+    return field(1, bytes([kind])) + field(2, text(connection)) + END + body + END
+
+
 class RawQuack:
     """A connection of the protocol; every message goes over a connection of TCP of its own."""
 
     def __init__(self, proxy: Proxy, token: str, version: int = 3) -> None:
         self.proxy, self.version = proxy, version
-        body = (field(1, text(token)) + field(2, text("v0")) + field(3, text("linux")) + field(4, number(version)) +
-                field(5, number(version)) + (field(6, text("raw")) + field(7, number(60)) if version == 3 else b"") + END)
-        answer = self.exchange(field(1, bytes([CONNECT])) + END + body)
+        answer = self.exchange(connect_message(token, version))
         assert answer.type == CONNECTED, answer.whole
         self.id = answer.whole[6:38]
 
     def message(self, kind: int, body: bytes = b"") -> bytes:
-        return field(1, bytes([kind])) + field(2, text(self.id)) + END + body + END
+        return framed(self.id, kind, body)
 
     def exchange(self, message: bytes, seconds: float = 60) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.proxy.port(8080), timeout=seconds)

@@ -15,6 +15,7 @@ import pytest
 from tests.support.engine import ROOT, Engine, docker
 from tests.support.provider import HARD_PIECES, USAGE
 from tests.support.proxy import Proxy, ProxyOptions, base_config
+from tests.support.quack import CONNECTED, PREPARE, PREPARED, connect_message, field, framed, text
 from tests.support.waiting import eventually
 
 PAGE = (Path(__file__).parent / "page.html").read_bytes()
@@ -88,7 +89,10 @@ def proxy(engine: Engine, network: str, provider: str, site: Site) -> Iterator[P
 
 def visit(chromium: str, folder: Path, site: Site, origin: str, proxy: Proxy) -> dict:
     """What the page says when it is opened from this origin."""
-    query = urlencode({"proxy": proxy.url(""), "token": proxy.token("browser"), "model": "claude-test"})
+    token = proxy.token("browser")
+    prepare = framed("0" * 32, PREPARE, field(1, text("SELECT 'grüße 🦆' AS word")))
+    query = urlencode({"proxy": proxy.url(""), "token": token, "model": "claude-test",
+                       "connect": connect_message(token, 1).hex(), "prepare": prepare.hex()})
     browser = subprocess.Popen(
         [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
          f"--user-data-dir={folder}", "--remote-debugging-port=0", f"{origin}/?{query}"],
@@ -114,6 +118,8 @@ def test_a_page_of_an_allowed_origin(chromium, site, provider, proxy, tmp_path):
     # It had the first words while the provider had not ended, and its going ended the provider's call.
     assert said["left"]["first"][0] == "delta"
     eventually(lambda: '"closed": "claude-test.stall.browser"' in docker("logs", provider), "the provider's call has ended", 10)
+    assert said["quack"]["types"] == [CONNECTED, PREPARED] and said["quack"]["statuses"] == [200, 200]
+    assert "grüße 🦆" in said["quack"]["text"]
     assert said["refused"]["status"] == 401 and said["refused"]["problem"]["code"] == "unauthenticated"
     assert said["refused"]["id"] == said["refused"]["problem"]["request_id"]
 
@@ -121,4 +127,5 @@ def test_a_page_of_an_allowed_origin(chromium, site, provider, proxy, tmp_path):
 def test_a_page_of_another_origin_gets_nothing(chromium, site, proxy, tmp_path):
     """The same page, under a name that is not listed."""
     said = visit(chromium, tmp_path, site, site.origin("localhost"), proxy)
-    assert said == {name: {"error": "TypeError"} for name in ("sql", "chat", "left", "refused")}
+    assert said == {**{name: {"error": "TypeError"} for name in ("sql", "chat", "left", "refused")},
+                    "quack": {"error": "NetworkError"}}
