@@ -4,17 +4,20 @@ the same clients beside it: ./dev bench quack"""
 import argparse
 import re
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 
-from tests.support.engine import CommandFailed, Engine, command, docker
+from tests.bench.__main__ import machine
+from tests.support.engine import ROOT, CommandFailed, Engine, command, docker
 from tests.support.proxy import Proxy, ProxyOptions, base_config
 from tests.support.waiting import eventually
 from tests.tpch.reference import Reference
 
 TOKEN = "token-of-the-benchmark"
 PORT = 9494
+PAGE = "docs/benchmarks-quack.md"
 
 
 class QuackClient:
@@ -97,44 +100,85 @@ class QuackServer:
 ROWS = 6_000_000
 WIDE = (f"SELECT range AS a, range + 1 AS b, range * 2 AS c, (range % 1000)::INTEGER AS d, 'text ' || (range % 5000) AS e, "
         f"range / 3.0 AS f, DATE '2020-01-01' + (range % 3000)::INTEGER AS g, range % 7 AS h FROM range({ROWS})")
+CREATE = f"CREATE TABLE wide AS {WIDE}"
+IN_QUERY = "FROM q.query('{}')"
 WAYS = {
-    "rows": "FROM q.query('FROM wide')",
-    "counts": "SELECT count(*) FROM q.query('FROM wide')",
-    "into a table": "CREATE OR REPLACE TEMP TABLE here AS FROM q.query('FROM wide')",
+    "rows": IN_QUERY.format("FROM wide"),
+    "counts": "SELECT count(*) " + IN_QUERY.format("FROM wide"),
+    "into a table": "CREATE OR REPLACE TEMP TABLE here AS " + IN_QUERY.format("FROM wide"),
 }
+# All columns are asked for, and nothing is kept.
+WAYS_OLD = {"rows": "SELECT max(a), max(b), max(c), max(d), max(e), max(f), max(g), max(h) FROM q.wide", "counts": "SELECT count(*) FROM q.wide",
+            "into a table": "CREATE OR REPLACE TEMP TABLE here AS FROM q.wide"}
+
+
+class Old:
+    """DuckDB 1.5 of PyPI in containers (tests/bench/quack_old.py): its own server, and clients."""
+
+    def __init__(self, engine: Engine, network: str, cpus: int) -> None:
+        self.engine, self.network, self.cpus = engine, network, cpus
+        self.options = ("--init", f"--cpus={cpus}", "--entrypoint", "", "-e", "HOME=/tmp", "-v", f"{ROOT}:{ROOT}:ro", "-w", str(ROOT),
+                        "-e", "PYTHONDONTWRITEBYTECODE=1")
+        self.words = ("build/test-python/bin/python3", "-m", "tests.bench.quack_old")
+        self.server = engine.start("quack-old", engine.test_image, *self.words, "serve", str(PORT), TOKEN, str(cpus), CREATE,
+                                   network=network, memory="4g", options=self.options)
+        eventually(lambda: "it serves" in docker("logs", self.server), "DuckDB 1.5's quack_serve serves", 120)
+
+    def seconds(self, address: str, token: str, sql: str) -> float:
+        name = self.engine.name("quack-old-client")
+        try:
+            return float(command("docker", "run", "--rm", "--name", name, "--network", self.network, "-m", "4g", *self.options,
+                                 self.engine.test_image, *self.words, "read", address, token, str(self.cpus), sql, seconds=300).stdout)
+        finally:
+            self.engine.remove(name)
+
+
+def compare(title: str, theirs: Callable[[str], float], ours: Callable[[str], float], ways: dict[str, str], rounds: int) -> list[str]:
+    out = [f"### {title}", "", "| What | own server, million rows/s | the proxy | of the own server (each round) |", "|---|--:|--:|--:|"]
+    for name, sql in ways.items():
+        pairs = [(theirs(sql), ours(sql)) for _ in range(rounds)]
+        one, other = (median(seconds) for seconds in zip(*pairs))
+        ratios = [a / b for a, b in pairs]
+        out.append(f"| {name} | {ROWS / one / 1e6:.1f} | {ROWS / other / 1e6:.1f} | {one / other:.2f} "
+                   f"({min(ratios):.2f} … {max(ratios):.2f}) |")
+        print(out[-1], file=sys.stderr, flush=True)
+    return [*out, ""]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="./dev bench quack", description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--cpus", type=int, default=2, help="of each server, worker and client")
+    parser.add_argument("--write", action="store_true", help=f"also write {PAGE}")
     options = parser.parse_args()
     engine = Engine()
     network = engine.network("bench", lasting=True)
     folder = engine.new_folder("wide")
-    config = base_config(engine, network, memory_limit="4g")
+    config = base_config(engine, network, memory_limit="4g", idle_timeout="1h")
     config["containers"]["cpu_limit"] = options.cpus
     proxy = Proxy(engine, ProxyOptions(network, config)).wait_ready()
+    address, token = f"{proxy.container}:8080", proxy.token("bench")
     try:
+        with proxy.user("bench", timeout=120) as user:
+            user.query(CREATE)
+        out = ["# Benchmark of Quack", "", "What `./dev bench quack` printed: DuckDB's own server and the proxy took turns, with the same client.", "",
+               *machine()[:1], f"* {machine()[2][2:]} {ROWS / 1e6:.0f} million rows of 8 columns; {options.cpus} cores for each server, worker and "
+               "client, which share those of the machine.", ""]
         with QuackServer(engine, network, None, [], options.cpus) as server:
-            door = QuackClient(engine, network, f"{proxy.container}:8080", proxy.token("bench"), folder, options.cpus)
-            clients = {"quack_serve": server.client(), "the proxy": door}
-            for client in clients.values():
-                client.run(f"FROM q.query('{f'CREATE TABLE wide AS {WIDE}'.replace(chr(39), chr(39) * 2)}');\n")
-            for name, sql in WAYS.items():
-                seconds: dict[str, list[float]] = {which: [] for which in clients}
-                for _ in range(options.rounds):
-                    for which, client in clients.items():
-                        seconds[which].append(client.seconds(sql))
-                for which, values in seconds.items():
-                    print(f"{name}, {which}: {ROWS / median(values) / 1e6:.1f} million rows/s (median of {len(values)}, "
-                          f"{min(values):.2f} … {max(values):.2f} s)")
-                ratios = [own / ours for own, ours in zip(seconds["quack_serve"], seconds["the proxy"])]
-                print(f"{name}: {median(seconds['quack_serve']) / median(seconds['the proxy']):.2f} of quack_serve "
-                      f"({min(ratios):.2f} … {max(ratios):.2f})", flush=True)
+            door = QuackClient(engine, network, address, token, folder, options.cpus)
+            server.client().run(f"{IN_QUERY.format(CREATE.replace(chr(39), chr(39) * 2))};\n")
+            out += compare("Version 3: DuckDB 2.0's client and server", server.seconds, door.seconds, WAYS, options.rounds)
+        old = Old(engine, network, options.cpus)
+        out += compare("Version 1: DuckDB 1.5.5's client and server", lambda sql: old.seconds(f"{old.server}:{PORT}", TOKEN, sql),
+                       lambda sql: old.seconds(address, token, sql), WAYS_OLD, options.rounds)
+        engine.remove(old.server)
     finally:
         proxy.remove()
         engine.close()
+    text = "\n".join(out).rstrip() + "\n"
+    print(text)
+    if options.write:
+        (ROOT / PAGE).write_text(text)
 
 
 if __name__ == "__main__":

@@ -112,9 +112,9 @@ def test_a_worker_that_hangs_is_replaced(start_proxy, engine, sub, transport):
     assert proxy.user(f"{sub}-other").value("SELECT 42") == 42
     error = str(running.error(60))
     print(f"{transport}: a hung worker is given up after {running.ended - started:.1f} s")
-    assert running.ended - started < 30
-    # Over TCP the connection's own keep-alive comes first, and does not know why.
-    said = {"unix": ["stopped answering"], "tcp": ["was lost", "broke before its answer was complete"]}[transport]
+    assert running.ended - started < 20
+    # Over TCP the connection's own keep-alive may come first, and does not know why.
+    said = ["stopped answering"] + (["was lost", "broke before its answer was complete"] if transport == "tcp" else [])
     assert any(text in error for text in said) and "again" in error, error
     assert user.value("SELECT 42") == 42
     eventually(lambda: command("docker", "inspect", worker, check=False).returncode != 0, "the hung one is removed", 20)
@@ -141,7 +141,7 @@ def test_a_worker_that_lost_its_network_is_replaced(start_proxy, engine, sub):
     print(f"a fresh worker after {time.monotonic() - started:.1f} s")
     error = str(running.error(5))
     print(f"a worker without its network is given up after {running.ended - started:.1f} s")
-    assert running.ended - started < 30
+    assert running.ended - started < 20
     assert "again" in error, error
 
 

@@ -200,6 +200,11 @@ run_bench() {
     # TPC-H's tables are made there; of two the last counts.
     DEV_RUN_OPTIONS="-m 8g ${DEV_RUN_OPTIONS:-}"
   fi
+  if [ "$module" = tests.bench.quack ]; then
+    try_step 600 "Python clients from PyPI" prepare_test_python ||
+      fail "./dev bench quack measures DuckDB 1.5 from PyPI as well." "All output: $LOG"
+    python="$ROOT/$PYTHON_ENVIRONMENT/bin/python3"
+  fi
   in_test timeout 1800 "$python" -m "$module" "$@"
 }
 
