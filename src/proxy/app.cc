@@ -63,15 +63,29 @@ Level ToLevel(const std::string& name) {
 class Background {
  public:
   Background() : thread_([this] { context_.run(); }) {}
-  ~Background() {
-    work_.reset();
-    context_.stop();
-    thread_.join();
-  }
+  ~Background() { Stop(); }
   Background(const Background&) = delete;
   Background& operator=(const Background&) = delete;
 
   asio::any_io_executor executor() { return context_.get_executor(); }
+
+  // Nothing runs there any more when it returns. Idempotent.
+  void Stop() {
+    work_.reset();
+    context_.stop();
+    if (thread_.joinable()) thread_.join();
+  }
+  // Stops it when it goes.
+  class Stopped {
+   public:
+    explicit Stopped(Background& background) : background_(background) {}
+    ~Stopped() { background_.Stop(); }
+    Stopped(const Stopped&) = delete;
+    Stopped& operator=(const Stopped&) = delete;
+
+   private:
+    Background& background_;
+  };
 
   // Runs a coroutine there.
   template <typename T>
@@ -208,7 +222,7 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
   DoorMetrics door_metrics(metrics, PONDPILOT_VERSION);
   const std::unique_ptr<telemetry::Tracer> tracer = TracerFor(config.tracing, metrics);
 
-  // Declared after what its coroutines use, and so destroyed, and joined, before it.
+  // Declared after what the fleet's coroutines use, and so destroyed, and joined, before it.
   Background background;
   launch::Launcher& launcher = backend->launcher();
   if (const auto prepared = background.Await(launcher.Prepare()); !prepared) {
@@ -273,6 +287,9 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
                             http::Cors(config.security.cors_allowed_origins));
 
   door_metrics.WatchRoutes(router);
+  const http::Router metrics_router({admin::OpenMetricsRoute(metrics)}, http::Cors({}));
+  // Servers that could not end in time leave coroutines behind, which use all of the above.
+  const Background::Stopped stopped(background);
 
   grpc::RelayServices services;
   services.observer = &door_metrics;
@@ -309,7 +326,6 @@ int Serve(const config::Loaded& loaded, const ReadConfiguration& read_again) {
     return Fail(web.error());
   }
   Log(Level::kInfo, "HTTP listening", {{"host", config.server.host}, {"port", (*web)->port()}});
-  const http::Router metrics_router({admin::OpenMetricsRoute(metrics)}, http::Cors({}));
   std::shared_ptr<http::Server> metrics_web;
   if (metrics_port != 0) {
     auto started = http::Server::Start(background.executor(), config.server.metrics_host, metrics_port,

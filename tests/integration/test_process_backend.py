@@ -308,10 +308,16 @@ def test_the_end_of_the_jailer_ends_the_proxy(engine, own_network):
     """Who starts the proxy anew, as a restart policy does, gets one that can start workers again."""
     proxy = Proxy(engine, ProxyOptions(own_network, base_config(engine, own_network), socket=False)).wait_ready()
     try:
-        assert proxy.user("hugo").value("SELECT 42") == 42
+        rows = 3_000_000  # more than fits between the worker and a client that has not read yet
+        chunks = iter(proxy.user("hugo").stream(f"SELECT range AS a FROM range({rows})"))
+        read = next(chunks).data.num_rows
         (jailer,) = processes_named(proxy, "pondpilot-jaile")
         docker("exec", "-u", "0", proxy.container, "sh", "-c", f"kill -9 {jailer}")
+        eventually(lambda: proxy.log_lines("The jailer, which starts workers for the proxy, has ended"), "the proxy knows", 10)
+        read += sum(chunk.data.num_rows for chunk in chunks)
+        assert read == rows, "a call that is open goes on"
         assert proxy.wait_exit() == ENVIRONMENT
+        assert "reason=killed" not in proxy.logs(), "no worker has died"
         (said,) = proxy.log_lines("The jailer, which starts workers for the proxy, has ended")
         assert said["level"] == "error"
         proxy.start()

@@ -58,7 +58,7 @@ class FakeWorld : public launch::Launcher, public WorkerControlFactory {
       worker->spec = spec;
       workers[PossibleHandle(spec.worker_id)] = worker;
       running.insert(PossibleHandle(spec.worker_id));
-      co_return base::Fail(base::ErrorCode::kUnavailable, "the connection to the engine broke");
+      co_return base::Fail(lost_as, "the engine has not said what became of it");
     }
     if (fail_launches)
       co_return base::Fail(base::ErrorCode::kUnavailable, "no such image", "secret-free detail");
@@ -134,6 +134,7 @@ class FakeWorld : public launch::Launcher, public WorkerControlFactory {
   std::atomic<bool> fail_launches = false;
   std::atomic<bool> fail_stops = false;
   std::atomic<bool> lose_launches = false;
+  std::atomic<base::ErrorCode> lost_as = base::ErrorCode::kUnavailable;
   std::atomic<bool> hide_exits = false;
   std::mutex mutex;
   std::optional<launch::WorkerExit> exit_at_start;

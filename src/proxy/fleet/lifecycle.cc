@@ -221,10 +221,14 @@ asio::awaitable<void> Fleet::State::RemoveLater(std::string handle) {
   while (true) {
     const auto again = clock.Now() + kRemoveAgain;
     bool last = false;
-    while (!last && clock.Now() < again) {
-      co_await AwaitChange(std::chrono::ceil<milliseconds>(again - clock.Now()));
-      const std::scoped_lock lock(mutex);
-      last = shutting_down;
+    while (true) {
+      {
+        const std::scoped_lock lock(mutex);
+        last = shutting_down;
+      }
+      const auto left = std::chrono::ceil<milliseconds>(again - clock.Now());
+      if (last || left.count() <= 0) break;
+      co_await AwaitChange(left);
     }
     const auto removed = co_await launcher.Stop(handle, milliseconds(0));
     // The worker ends itself when its lease runs out, and the next start of the proxy removes what it left.

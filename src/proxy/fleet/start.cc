@@ -173,7 +173,9 @@ asio::awaitable<base::Result<std::shared_ptr<Member>>> Fleet::State::LaunchWorke
     // Nothing is meant to throw there. If something does all the same, those who wait must still be answered.
     launched.error().detail = error.what();
   }
-  if (!launched && launched.error().code == base::ErrorCode::kUnavailable) {
+  const bool untold = !launched && (launched.error().code == base::ErrorCode::kUnavailable ||
+                                    launched.error().code == base::ErrorCode::kDeadlineExceeded);
+  if (untold) {
     const std::string handle = launcher.PossibleHandle(member->worker_id);
     if (!handle.empty()) Spawn([this, handle] { return RemoveLeftover(handle); });
   }

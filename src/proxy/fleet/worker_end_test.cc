@@ -169,7 +169,9 @@ TEST_F(FleetTest, WhatALostLaunchHasMadeIsRemoved) {
   Make();
   world_.lose_launches = true;
   EXPECT_FALSE(Ask("alice").get());
-  ASSERT_EQ(world_.running.size(), 1u);
+  world_.lost_as = base::ErrorCode::kDeadlineExceeded;
+  EXPECT_FALSE(Ask("bob").get());
+  ASSERT_EQ(world_.running.size(), 2u);
   Shutdown();
   EXPECT_THAT(world_.running, IsEmpty());
 }

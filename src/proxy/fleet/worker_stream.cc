@@ -21,6 +21,11 @@ asio::awaitable<base::Error> WhyBroken(WorkerLease& lease, const ::grpc::Status&
     error.retry_after = std::chrono::seconds(1);
     co_return error;
   }
+  if (status.error_code() == ::grpc::StatusCode::DEADLINE_EXCEEDED) {
+    error.code = base::ErrorCode::kDeadlineExceeded;
+    error.message = "Your worker did not answer in time.";
+    co_return error;
+  }
   lease.ReportTrouble();
   asio::steady_timer timer(co_await asio::this_coro::executor);
   for (int i = 0; i < kVerdictTicks && lease.DeathReason().empty(); ++i) {

@@ -68,7 +68,8 @@ class Launcher {
   // Is the backend usable now? For readiness.
   virtual boost::asio::awaitable<base::Result<void>> Check() = 0;
   // Returns once the worker runs and has an address. On an error nothing is left behind; unless it is
-  // kUnavailable: then what the backend has made, perhaps after the fact, has the handle PossibleHandle.
+  // kUnavailable or kDeadlineExceeded: then what the backend has made, perhaps after the fact, has the handle
+  // PossibleHandle.
   virtual boost::asio::awaitable<base::Result<LaunchedWorker>> Launch(WorkerSpec spec) = 0;
   // Empty: a failed launch never leaves anything.
   virtual std::string PossibleHandle(const std::string& /*worker_id*/) const { return {}; }

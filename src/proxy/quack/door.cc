@@ -202,7 +202,12 @@ std::optional<http::Response> QuackDoor::RefuseBody(const http::Request& head, s
   if (const auto refused = CheckToken(*connection, header->type)) {
     return ToRefusal(connection->dialect, *refused, head.request_id);
   }
-  return std::nullopt;
+  // The others have nothing to say at such a length.
+  if (header->type == wire::Type::kPrepareRequest || header->type == wire::Type::kAppendRequest)
+    return std::nullopt;
+  return ToRefusal(connection->dialect,
+                   {ErrorCode::kInvalidArgument, "A message of this type is not as long as this.", "", {}},
+                   head.request_id);
 }
 
 std::optional<Error> QuackDoor::CheckToken(const Connection& connection, wire::Type type) const {

@@ -258,8 +258,8 @@ asio::awaitable<std::optional<WorkerExit>> JailerClient::AwaitExit(ProcessKey wo
   {
     const std::scoped_lock lock(mutex_);
     const auto fate = fates_.find(worker);
-    if (fate == fates_.end() || !alive_) co_return WorkerExit{.exit_code = kKilled};
-    if (fate->second.exit) co_return fate->second.exit;
+    if (fate == fates_.end()) co_return WorkerExit{.exit_code = kKilled};
+    if (fate->second.exit || !alive_) co_return fate->second.exit;
     fate->second.waiting.push_back(mailbox);
   }
   // Taken out again however the wait ends.
@@ -281,7 +281,7 @@ asio::awaitable<std::optional<WorkerExit>> JailerClient::AwaitExit(ProcessKey wo
   }
   const std::scoped_lock lock(mutex_);
   const auto fate = fates_.find(worker);
-  if (fate == fates_.end() || !alive_) co_return WorkerExit{.exit_code = kKilled};
+  if (fate == fates_.end()) co_return WorkerExit{.exit_code = kKilled};
   co_return fate->second.exit;
 }
 

@@ -58,7 +58,7 @@ class JailerClient {
   void Track(ProcessKey worker);
   void Forget(ProcessKey worker);
   // Waits until the worker has ended. One that isn't tracked has ended, nobody knows how. nullopt: not within
-  // `timeout`. May be cancelled.
+  // `timeout`, or the jailer has ended first. May be cancelled.
   boost::asio::awaitable<std::optional<WorkerExit>> AwaitExit(
       ProcessKey worker, std::optional<std::chrono::milliseconds> timeout);
 

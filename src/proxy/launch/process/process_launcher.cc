@@ -66,6 +66,13 @@ void AddFiles(Message& request, const std::vector<std::string>& paths) {
   }
 }
 
+base::Error JailerIsGone() {
+  return {ErrorCode::kUnavailable,
+          "The jailer, which starts workers for the proxy, has ended. Restart the proxy.",
+          {},
+          {}};
+}
+
 }  // namespace
 
 asio::awaitable<base::Result<void>> ProcessLauncher::Prepare() {
@@ -142,8 +149,7 @@ asio::awaitable<base::Result<std::vector<FoundWorker>>> ProcessLauncher::Find() 
 
 asio::awaitable<base::Result<void>> ProcessLauncher::Check() {
   if (jailer_->alive()) co_return base::Result<void>();
-  co_return Fail(ErrorCode::kUnavailable,
-                 "The jailer, which starts workers for the proxy, has ended. Restart the proxy.");
+  co_return std::unexpected(JailerIsGone());
 }
 
 asio::awaitable<base::Result<LaunchedWorker>> ProcessLauncher::Launch(WorkerSpec spec) {
@@ -191,6 +197,11 @@ asio::awaitable<base::Result<LaunchedWorker>> ProcessLauncher::Start(WorkerSpec 
 asio::awaitable<base::Result<void>> ProcessLauncher::Stop(std::string handle, milliseconds grace) {
   const auto worker = ParseHandle(handle);
   if (!worker) co_return base::Result<void>();
+  if (!jailer_->alive()) {
+    // Nobody can signal it: it ends when its lease does, or with the container that it shares with the proxy.
+    folders_->Remove(worker->worker_id);
+    co_return base::Result<void>();
+  }
   // A signal that finds nobody is as good: the news of the end is what counts.
   std::optional<WorkerExit> ended;
   if (grace.count() > 0) {
@@ -217,6 +228,8 @@ asio::awaitable<base::Result<WorkerExit>> ProcessLauncher::WaitForExit(std::stri
   if (!worker) co_return WorkerExit{.exit_code = 128 + SIGKILL};
   const auto ended = co_await jailer_->AwaitExit(worker->key, std::nullopt);
   if (ended) co_return *ended;
+  // Its workers live on; nobody hears any more how they end.
+  if (!jailer_->alive()) co_return std::unexpected(JailerIsGone());
   co_return Fail(ErrorCode::kCancelled, "The wait for a worker's end was ended.");
 }
 
