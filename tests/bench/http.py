@@ -8,11 +8,13 @@ import socket
 import time
 from statistics import median
 
+from tests.bench.__main__ import machine
 from tests.bench.fleet import proxy_with
 from tests.bench.measure import percentile
-from tests.support.engine import LABEL, Engine, docker, inspect
+from tests.support.engine import LABEL, ROOT, Engine, docker, inspect
 from tests.support.proxy import Proxy
 
+PAGE = "docs/benchmarks-http.md"
 SQL = "SELECT 42"
 # The server has one core, the load another.
 SERVER_CORE, LOAD_CORE = "0", "1"
@@ -121,22 +123,33 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=100, help="of each door in a round")
     parser.add_argument("--seconds", type=int, default=4, help="of load on /health in a round")
     parser.add_argument("--connections", type=int, default=9_900)
+    parser.add_argument("--write", action="store_true", help=f"also write {PAGE}")
     options = parser.parse_args()
+    out: list[str] = []
+
+    def say(line: str) -> None:
+        out.append(f"* {line}")
+        print(line, flush=True)
+
     engine = Engine()
     try:
         network = engine.network("bench", lasting=True)
         health = health_per_second(engine, network, max(1, options.rounds // 2), options.seconds)
         for name, values in health.items():
-            print(f"GET /health, {name} on one core: {median(values):,.0f} a second ({min(values):,.0f} … {max(values):,.0f})")
-        print(f"of nginx: {median(health['proxy']) / median(health['nginx']):.2f}")
+            say(f"GET /health, {name} on one core: {median(values):,.0f} a second ({min(values):,.0f} … {max(values):,.0f})")
+        say(f"of nginx: {median(health['proxy']) / median(health['nginx']):.2f}")
         with proxy_with(engine, network) as proxy:
             seconds = small_calls(proxy, options.rounds, options.calls)
             for name, values in seconds.items():
-                print(f"{name}: p50 {median(values) * 1000:.2f} ms, p99 {percentile(values, 0.99) * 1000:.2f} ms")
-            print(f"ratio of the medians: {median(seconds['POST /sql']) / median(seconds['pyarrow, Flight']):.2f}")
-            print(f"{options.connections} idle connections: {idle_connections(proxy, options.connections):.1f} MiB")
+                say(f"SELECT 42, {name}: p50 {median(values) * 1000:.2f} ms, p99 {percentile(values, 0.99) * 1000:.2f} ms")
+            say(f"ratio of the medians: {median(seconds['POST /sql']) / median(seconds['pyarrow, Flight']):.2f}")
+            say(f"{options.connections} idle connections: {idle_connections(proxy, options.connections):.1f} MiB")
     finally:
         engine.close()
+    if options.write:
+        text = ["# Benchmark of HTTP", "", "What `./dev bench http` printed; in each pair the two took turns.", "", *machine()[:1], *machine()[2:], "",
+                *out]
+        (ROOT / PAGE).write_text("\n".join(text) + "\n")
 
 
 if __name__ == "__main__":
